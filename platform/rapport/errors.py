@@ -1,0 +1,221 @@
+"""The tree of errors, split by who must act.
+
+RapportError                     exit code 1
+├── ConfigError                  the operator: nothing ran (exit 2)
+│   ├── UnknownNameError         an id, name, table or path that does not exist
+│   ├── LockedError              another process holds this home's lock
+│   └── ModelError               a model cannot be had
+│       ├── ModelHashError       its bytes are not the pinned ones
+│       └── ModelFetchError      no network, no disk, no such package
+├── DataError                    the producer of the rows
+│   ├── RowError                 one row is wrong: it goes to quarantine
+│   ├── TooLittleDataError       a fit needs more rows than there are
+│   └── BrokenReleaseError       a release does not match its manifest
+├── GateRefusedError             the gate said no (exit 3)
+├── BudgetError                  a stage ran out of time before its first result
+└── ServingError                 the caller of the HTTP API (carries a status)
+
+Arguments are the facts, in order: Ray pickles errors by them. Messages never hold user text.
+"""
+
+from collections.abc import Sequence
+
+
+class RapportError(Exception):
+    """Anything Rapport raises on purpose."""
+
+    code = "rapport_error"
+    exit_code = 1
+
+
+class ConfigError(RapportError):
+    """A setting, flag or file is wrong; nothing ran."""
+
+    code = "config"
+    exit_code = 2
+
+    def __init__(self, setting: str, value: object, remedy: str) -> None:
+        super().__init__(setting, value, remedy)
+        self.setting, self.value, self.remedy = setting, value, remedy
+
+    def __str__(self) -> str:
+        return f"{self.setting} is {self.value!r}: {self.remedy}"
+
+
+class UnknownNameError(ConfigError):
+    """A name that nothing here carries."""
+
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        RapportError.__init__(self, kind, name, tuple(known))
+        self.kind, self.name, self.known = kind, name, tuple(known)
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known[:12]) or "none yet"
+        return f"no {self.kind} is called {self.name!r}; known: {known}"
+
+
+class LockedError(ConfigError):
+    """Another process holds a lock of this home."""
+
+    code = "locked"
+
+    def __init__(self, lock: str, home: str, holder: str) -> None:
+        RapportError.__init__(self, lock, home, holder)
+        self.lock, self.home, self.holder = lock, home, holder
+
+    def __str__(self) -> str:
+        return (
+            f"the {self.lock!r} lock of {self.home} is held by {self.holder}; "
+            "wait for it, stop it, or use another --home"
+        )
+
+
+class ModelError(ConfigError):
+    """A model cannot be used."""
+
+    code = "model"
+
+
+class ModelHashError(ModelError):
+    """A model's bytes are not the ones that were pinned."""
+
+    code = "model_hash"
+
+    def __init__(self, uri: str, expected: str, found: str) -> None:
+        RapportError.__init__(self, uri, expected, found)
+        self.uri, self.expected, self.found = uri, expected, found
+
+    def __str__(self) -> str:
+        return (
+            f"model {self.uri!r} has sha256 {self.found}, pinned is {self.expected}; "
+            "delete the file and pull again, or pin the new hash if you trust it"
+        )
+
+
+class ModelFetchError(ModelError):
+    """A model could not be fetched or written."""
+
+    code = "model_fetch"
+
+    def __init__(self, uri: str, reason: str, remedy: str) -> None:
+        RapportError.__init__(self, uri, reason, remedy)
+        self.uri, self.reason, self.remedy = uri, reason, remedy
+
+    def __str__(self) -> str:
+        return f"model {self.uri!r} could not be fetched ({self.reason}); {self.remedy}"
+
+
+class DataError(RapportError):
+    """Rows from outside are not what they must be."""
+
+    code = "data"
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what, self.remedy = what, remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
+class RowError(DataError):
+    """One row is wrong; its neighbours go on."""
+
+    code = "row"
+
+    def __init__(self, field: str, reason: str) -> None:
+        RapportError.__init__(self, field, reason)
+        self.field, self.reason = field, reason
+
+    def __str__(self) -> str:
+        return f"field {self.field!r}: {self.reason}"
+
+
+class TooLittleDataError(DataError):
+    """A fit needs more rows than there are."""
+
+    code = "too_little_data"
+
+    def __init__(self, what: str, have: int, need: int) -> None:
+        RapportError.__init__(self, what, have, need)
+        self.what, self.have, self.need = what, have, need
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.have} rows, at least {self.need} are needed; ingest more logs"
+
+
+class BrokenReleaseError(DataError):
+    """A release does not match its manifest."""
+
+    code = "broken_release"
+
+    def __init__(self, release_id: str, file: str, reason: str) -> None:
+        RapportError.__init__(self, release_id, file, reason)
+        self.release_id, self.file, self.reason = release_id, file, reason
+
+    def __str__(self) -> str:
+        return f"release {self.release_id!r} is broken at {self.file!r}: {self.reason}"
+
+
+class GateRefusedError(RapportError):
+    """The gate said no to a candidate."""
+
+    code = "gate_refused"
+    exit_code = 3
+
+    def __init__(self, candidate: str, reasons: Sequence[str]) -> None:
+        super().__init__(candidate, tuple(reasons))
+        self.candidate, self.reasons = candidate, tuple(reasons)
+
+    def __str__(self) -> str:
+        return f"candidate {self.candidate!r} is refused: " + "; ".join(self.reasons)
+
+
+class BudgetError(RapportError):
+    """A stage spent its budget before it had anything to keep."""
+
+    code = "budget"
+
+    def __init__(self, stage: str, budget_s: float) -> None:
+        super().__init__(stage, budget_s)
+        self.stage, self.budget_s = stage, budget_s
+
+    def __str__(self) -> str:
+        return f"{self.stage} had nothing to keep after its {self.budget_s:g} s; raise budget_s"
+
+
+class ServingError(RapportError):
+    """A request cannot be answered; becomes an HTTP error body."""
+
+    code = "invalid_request"
+    status = 400
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message, param)
+        self.message, self.param = message, param
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UnauthorizedError(ServingError):
+    """The key is missing, unknown, expired or revoked."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class NotFoundError(ServingError):
+    """The id named in the request was not issued here."""
+
+    code = "not_found"
+    status = 404
+
+
+class UnavailableError(ServingError):
+    """Something the answer needs is down; the caller may try again."""
+
+    code = "unavailable"
+    status = 503

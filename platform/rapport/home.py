@@ -1,0 +1,96 @@
+"""A home: the folder of one installation, its secret, and its two locks."""
+
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from rapport.errors import LockedError
+
+
+class Home:
+    """Paths inside one installation's folder. Opening it creates what is missing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.root.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def lake(self) -> Path:
+        """Delta tables."""
+        return self.root / "lake"
+
+    @property
+    def releases(self) -> Path:
+        """Published releases, `CURRENT`, and `.candidates/`."""
+        return self.root / "releases"
+
+    @property
+    def work(self) -> Path:
+        """What one job leaves for the next before it becomes part of a release."""
+        return self._made("work")
+
+    @property
+    def logs(self) -> Path:
+        """Log files of jobs and of Ray."""
+        return self._made("logs")
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the embedded store."""
+        return f"sqlite:///{self.root / 'store.db'}"
+
+    @property
+    def tenants(self) -> Path:
+        """The tenant policy file."""
+        return self.root / "tenants.yaml"
+
+    def secret(self) -> bytes:
+        """Key of this home's keyed hashes, 32 bytes, made once, readable by the owner only."""
+        path = self.root / "secret.key"
+        if not path.exists():
+            fresh = path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(secrets.token_bytes(32))
+            try:
+                os.link(fresh, path)
+            except FileExistsError:
+                pass  # another process made it first; both read the same key
+            finally:
+                fresh.unlink()
+        return path.read_bytes()
+
+    @contextmanager
+    def lock(self, name: Literal["serve", "run"]) -> Iterator[None]:
+        """Hold one of the home's locks; freed by the system when the process dies.
+
+        Raises:
+            LockedError: Another process holds it; the message names that process.
+        """
+        path = self.root / f"{name}.lock"
+        with path.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise LockedError(name, str(self.root), file.read().strip()) from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            yield
+
+    def _made(self, name: str) -> Path:
+        path = self.root / name
+        path.mkdir(exist_ok=True)
+        return path
+
+
+def user_key(secret: bytes, tenant: str, user_id: str) -> str:
+    """Keyed hash under which a user is known in the lake: 32 hex digits of HMAC-SHA256."""
+    message = f"{tenant}\x1f{user_id}".encode()
+    return hmac.new(secret, message, hashlib.sha256).hexdigest()[:32]

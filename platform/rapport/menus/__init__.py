@@ -1,0 +1,1 @@
+"""Arm menus shipped with the package, one YAML file an agent."""
