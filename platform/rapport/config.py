@@ -39,8 +39,15 @@ class JobConfig(Config):
     """Seeds every random choice of the run."""
     budget_s: float | None = Field(default=None, gt=0)
     """Seconds the stage may take; at the budget it keeps its last checkpoint and says so."""
+    budget_scale: float = Field(default=1.0, gt=0)
+    """Factor on `budget_s`, for machines faster or slower than the one it was set on."""
     encoder: str = ENCODER_URI
     language_model: str = LANGUAGE_URI
+
+    @property
+    def seconds(self) -> float | None:
+        """The budget as scaled, none for no bound."""
+        return None if self.budget_s is None else self.budget_s * self.budget_scale
 
 
 C = TypeVar("C", bound=BaseModel)

@@ -20,14 +20,17 @@ Result = Mapping[str, Any]
 log = logging.getLogger("rapport")
 
 
-def run_job(config_type: type[C], call: Callable[[C], Result], *, name: str) -> int:
+def run_job(config_type: type[C], call: Callable[[C], Result], *, file: str) -> int:
     """Run a job from the command line and return its exit code.
 
-    `--config FILE`, `--set a.b=c` (repeatable), `--home DIR`, `--json`. The result is one JSON
-    object on stdout with `--json`, else a short table; `seconds` is added to it. Errors of ours
-    end with their message and exit code, anything else with its traceback in the log and 1.
+    `--config FILE` (default `configs/<job>.yaml` beside the job's file), `--set a.b=c`
+    (repeatable), `--home DIR`, `--json`. The result is one JSON object on stdout with `--json`,
+    else a short table; `seconds` is added to it. Errors of ours end with their message and exit
+    code.
     """
+    name = Path(file).stem
     arguments = _parser(name).parse_args()
+    default = Path(file).parent / "configs" / f"{name}.yaml"
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
     )
@@ -35,7 +38,7 @@ def run_job(config_type: type[C], call: Callable[[C], Result], *, name: str) -> 
     try:
         config = resolve(
             config_type,
-            file=arguments.config,
+            file=arguments.config or (default if default.exists() else None),
             sets=arguments.set,
             flags={"home": arguments.home},
         )

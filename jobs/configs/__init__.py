@@ -1,0 +1,1 @@
+"""Settings of the jobs: `<job>.yaml`, and `<job>.smoke.yaml` for seconds on a CPU."""

@@ -1,0 +1,107 @@
+"""Simulated users talk to a served graph over HTTP, with the client anybody would use."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import openai
+
+from rapport.simulation import Reaction, SimulatedUser
+
+MAX_TURNS = 12
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One message, what answered it, and what the answer was called."""
+
+    user: str
+    message: str
+    reply: str
+    decision: dict[str, Any]
+    """The response's `rapport` block."""
+
+
+@dataclass
+class Outcome:
+    """What came of letting users talk for a while."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    feedback: int = 0
+    failures: list[str] = field(default_factory=list)
+    """Kinds of the errors that ended a conversation, texts left out."""
+    seconds: float = 0.0
+
+
+class Conversations:
+    """Let users talk side by side until enough decisions are served or time is up."""
+
+    def __init__(self, url: str, key: str, *, decisions: int, deadline_s: float) -> None:
+        self._client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, timeout=60, max_retries=2)
+        self._wanted, self._until = decisions, time.monotonic() + deadline_s
+        self._lock = threading.Lock()
+        self.outcome = Outcome()
+
+    def hold(self, users: Sequence[SimulatedUser], *, at_once: int = 8) -> Outcome:
+        """Run every user's conversations, `at_once` at a time, and return what was seen."""
+        started = time.monotonic()
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(self._converse, users))
+        self.outcome.seconds = time.monotonic() - started
+        return self.outcome
+
+    def _converse(self, user: SimulatedUser) -> None:
+        messages: list[dict[str, str]] = []
+        said: str | None = user.first_message()
+        for _ in range(MAX_TURNS):
+            if said is None or self._enough():
+                return
+            messages.append({"role": "user", "content": said})
+            try:
+                reply, decision = self._ask(user, messages)
+                messages.append({"role": "assistant", "content": reply})
+                reaction = user.react(reply)
+                sent = self._give(decision["decision_id"], reaction)
+            except openai.OpenAIError as error:
+                with self._lock:
+                    self.outcome.failures.append(type(error).__name__)
+                return
+            with self._lock:
+                self.outcome.exchanges.append(Exchange(user.user_id, said, reply, decision))
+                self.outcome.feedback += sent
+            said = None if reaction.left else reaction.message
+
+    def _ask(
+        self, user: SimulatedUser, messages: list[dict[str, str]]
+    ) -> tuple[str, dict[str, Any]]:
+        extra = {"rapport::user": {"id": user.user_id}, "rapport::agent_id": user.agent_id}
+        answer = self._client.chat.completions.create(
+            model="rapport",
+            messages=messages,  # type: ignore[arg-type]  the SDK wants its own TypedDicts
+            max_tokens=40,
+            extra_body=extra,
+        )
+        block: dict[str, Any] = (answer.model_extra or {})["rapport"]
+        return answer.choices[0].message.content or "", block
+
+    def _give(self, decision_id: str, reaction: Reaction) -> int:
+        given = {
+            "rating": reaction.rating,
+            "dwell": reaction.dwell_s,
+            "task_success": reaction.task_success,
+        }
+        sent = 0
+        for metric, value in given.items():
+            if value is not None:
+                body = {"decision_id": decision_id, "metric_name": metric, "value": value}
+                self._client.post("/feedback", body=body, cast_to=object)
+                sent += 1
+        return sent
+
+    def _enough(self) -> bool:
+        with self._lock:
+            done = len(self.outcome.exchanges)
+        return done >= self._wanted or time.monotonic() > self._until

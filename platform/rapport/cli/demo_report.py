@@ -1,0 +1,143 @@
+"""What the demo prints, in the order a newcomer wonders about it."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from rapport.cli.conversations import Exchange, Outcome
+from rapport.cli.first_reply import FirstReply
+from rapport.cli.printing import print_rows
+
+_SHOWN = 3
+_SIZES = ("turns", "decisions", "feedback", "users", "encoded", "rewards", "k", "tokens", "n")
+
+Row = dict[str, Any]
+Results = Mapping[str, Mapping[str, Any]]
+console = Console()
+
+
+def stage_row(label: str, seconds: float, result: Mapping[str, Any]) -> Row:
+    """One line of the stage table: time, runner, sizes, and whether a budget cut it short."""
+    sizes = {key: result[key] for key in _SIZES if isinstance(result.get(key), int)}
+    return {
+        "stage": label,
+        "seconds": round(seconds, 1),
+        "runner": result.get("runner", "one process"),
+        "sizes": ", ".join(f"{key} {value:,}" for key, value in sizes.items()),
+        "stopped by": result.get("stopped_by") or "",
+    }
+
+
+def stage_done(row: Row) -> None:
+    """Say that a stage ended."""
+    console.print(
+        f"[green]✓[/green] {row['stage']:<24} {row['seconds']:>6.1f} s  "
+        f"[dim]{row['runner']}  {row['sizes']}[/dim]",
+        highlight=False,
+    )
+
+
+def ingested(result: Mapping[str, Any]) -> None:
+    """Account for every row that came in."""
+    tables = [{"table": name, **counts} for name, counts in result["tables"].items()]
+    print_rows(tables, title="Ingested: read = kept + duplicate + quarantined")
+    if result.get("dialogues"):
+        print_rows([result["dialogues"]], title="Dialogues and ratings")
+    if result.get("reasons"):
+        rows = [{"reason": reason, "rows": n} for reason, n in result["reasons"].items()]
+        print_rows(rows, title="Quarantined")
+
+
+def first_output(personas: Mapping[str, Any], reply: FirstReply) -> None:
+    """Show the personas, and one reply with its arm, probabilities and persona."""
+    rows = [
+        {"persona": card["persona_id"], "users": card["size"], "how they differ": card["says"]}
+        for card in personas["personas"]
+    ]
+    print_rows(rows, title=f"Personas: {personas['k']}, chosen from the data")
+    chances = ", ".join(f"{arm} {share:.2f}" for arm, share in reply.probabilities.items())
+    console.print(f"[bold]Someone writes:[/bold] {reply.message}", highlight=False)
+    console.print(f"[bold]Persona:[/bold] {reply.persona_id} ({reply.posterior:.2f})")
+    console.print(f"[bold]Arm drawn:[/bold] {reply.arm}  out of  {chances}", highlight=False)
+    console.print(f"[bold]{reply.origin}:[/bold] {reply.text}\n", highlight=False)
+
+
+def summary(results: Results, outcome: Outcome, verdict: Mapping[str, Any]) -> None:
+    """Print what was learned and what was served."""
+    adapters(results["train_adapters"])
+    policy(results["train_policy"], results["evaluate_release"])
+    console.print(f"\nRelease published: {results['promote_release'].get('release')}")
+    conversations(outcome)
+    ranked_list(outcome.ranked)
+    gate_verdict(verdict, title="The gate on the second policy, after what was served")
+
+
+def adapters(result: Mapping[str, Any]) -> None:
+    """Print the adapters' held-out perplexity, and which arms show in the text."""
+    rows = [{"adapter": name, **report} for name, report in result["adapters"].items()]
+    print_rows(rows, title="Adapters on held-out users")
+    arms = result["arms"]
+    console.print(
+        f"Arms that show in {arms['n']} replies: recovered {arms['recovered']:.2f} "
+        f"against chance {arms['chance']:.2f}; from the approved library: "
+        f"{', '.join(arms['library']) or 'none'}",
+        highlight=False,
+    )
+
+
+def policy(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> None:
+    """Print the learners side by side, the chosen one's estimate, and the first verdict."""
+    print_rows(trained["learners"], title="Learners, by doubly robust value on validation users")
+    console.print(f"Settings: {trained['settings']}; a = b = 1 beside: {trained['plain']}")
+    gate_verdict(judged, title="The gate on the first policy, against the logging policy")
+
+
+def gate_verdict(verdict: Mapping[str, Any], *, title: str) -> None:
+    """Print a verdict with the rows it rests on."""
+    print_rows(verdict["rows"], title=title)
+    words = "promoted" if verdict["promoted"] else "refused: " + "; ".join(verdict["reasons"])
+    console.print(f"[bold]Verdict: {words}[/bold]", highlight=False)
+    if verdict.get("needed_n"):
+        console.print(f"About {verdict['needed_n']:,} decisions would do.")
+    print_rows(verdict["sources"], title="Gate users' decisions by source")
+
+
+def conversations(outcome: Outcome) -> None:
+    """Print three conversations and what became of all of them."""
+    by_user: dict[str, list[Exchange]] = {}
+    for exchange in outcome.exchanges:
+        by_user.setdefault(exchange.user, []).append(exchange)
+    for user, exchanges in list(by_user.items())[:_SHOWN]:
+        console.print(f"\n[bold]Conversation with {user}[/bold]")
+        for exchange in exchanges[:_SHOWN]:
+            block = exchange.decision
+            told = f"{block['persona_id']}, {block['arm']}, {block['origin']}"
+            told += f", propensity {block['propensity']:.3f}, {block['mode']}"
+            console.print(f"  user   {exchange.message}", highlight=False)
+            console.print(f"  reply  {exchange.reply}  [dim]({told})[/dim]", highlight=False)
+    count = len(outcome.exchanges)
+    console.print(
+        f"\n{count} decisions served over HTTP in {outcome.seconds:.0f} s to "
+        f"{len(by_user)} users, {outcome.feedback} pieces of feedback, "
+        f"{len(outcome.failures)} failed requests",
+        highlight=False,
+    )
+
+
+def ranked_list(ranked: Sequence[Row]) -> None:
+    """Print one ranked list: nlp, rec and their product."""
+    print_rows(ranked, title="One ranked list (mode rerank): nlp x rec")
+
+
+def stage_table(stages: Sequence[Row], seconds: float) -> None:
+    """Print every stage's time, runner and sizes."""
+    print_rows(stages, title=f"Stages: {seconds / 60:.1f} minutes in all")
+
+
+def as_json(results: Results, outcome: Outcome) -> None:
+    """Print the results as one JSON object."""
+    served = {"decisions": len(outcome.exchanges), "feedback": outcome.feedback}
+    sys.stdout.write(json.dumps({**results, "served": served}, default=str) + "\n")

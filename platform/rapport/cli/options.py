@@ -1,0 +1,38 @@
+"""Options that every command shares, and how an error of ours becomes an exit code."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from rapport.errors import RapportError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="RAPPORT_HOME", help="Folder of this installation.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seeds every random choice.")]
+DEFAULT_HOME = Path(".rapport")
+
+
+def plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """End a command with our error's message and exit code instead of a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except RapportError as error:
+            sys.stderr.write(f"rapport: {error}\n")
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            sys.stderr.write("rapport: interrupted\n")
+            raise typer.Exit(130) from error
+
+    return wrapped

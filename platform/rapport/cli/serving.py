@@ -1,0 +1,66 @@
+"""Start the graph as a subprocess and wait for its one line `{"url", "key"}`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rapport.errors import BudgetError
+
+STOP_GRACE_S = 30
+
+
+def serve_command(
+    *, home: Path, port: int, config: Path | None, explore: float | None, as_json: bool
+) -> list[str]:
+    """Command line of the serving process."""
+    command = [sys.executable, "-m", "rapport_serve.launch", "--home", str(home)]
+    command += ["--port", str(port)]
+    command += ["--config", str(config)] if config else []
+    command += ["--explore", str(explore)] if explore is not None else []
+    return [*command, "--json"] if as_json else command
+
+
+@contextmanager
+def served(home: Path, *, deadline_s: float = 120) -> Iterator[dict[str, Any]]:
+    """Serve a home on a free port for the length of a block; yields `{"url", "key"}`.
+
+    Raises:
+        BudgetError: The graph was not ready by the deadline; its log is in the home.
+    """
+    command = serve_command(home=home, port=0, config=None, explore=None, as_json=True)
+    process = subprocess.Popen(  # noqa: S603  our own module
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield _first_line(process, deadline_s)
+    finally:
+        _stop(process)
+
+
+def _first_line(process: subprocess.Popen[str], deadline_s: float) -> dict[str, Any]:
+    timer = threading.Timer(deadline_s, process.kill)
+    timer.start()
+    try:
+        for line in process.stdout or ():
+            if line.startswith("{"):
+                ready: dict[str, Any] = json.loads(line)
+                return ready
+    finally:
+        timer.cancel()
+    raise BudgetError("serve", deadline_s)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

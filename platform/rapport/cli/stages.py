@@ -1,0 +1,83 @@
+"""Run jobs as subprocesses and read back the one JSON object each prints."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rapport.errors import RapportError, UnknownNameError
+
+PIPELINE = (
+    "relay_outbox",
+    "embed_users",
+    "compute_rewards",
+    "train_scorers",
+    "segment_personas",
+    "train_adapters",
+    "train_policy",
+    "evaluate_release",
+    "promote_release",
+)
+"""Jobs of the circle after ingest, in order."""
+
+JOBS = ("ingest_logs", *PIPELINE)
+GATE_REFUSED = 3
+
+
+class JobFailedError(RapportError):
+    """A job ended with an error; its own words are on stderr above."""
+
+    code = "job_failed"
+
+    def __init__(self, job: str, status: int) -> None:
+        super().__init__(job, status)
+        self.job, self.exit_code = job, status if status > 0 else 1
+
+    def __str__(self) -> str:
+        return f"job {self.job!r} ended with exit code {self.exit_code}; its message is above"
+
+
+def run_stage(
+    job: str,
+    *,
+    home: Path,
+    sets: Sequence[str] = (),
+    config: Path | None = None,
+    address: str | None = None,
+) -> dict[str, Any]:
+    """Run one job to its end and return its result.
+
+    Progress and messages of the job go to this process's stderr. Inside a run a gate's refusal
+    is a result, not a failure.
+
+    Args:
+        job: Name of a job.
+        home: Folder of the installation.
+        sets: `key=value` settings.
+        config: YAML file of settings.
+        address: Ray cluster to run on; none starts a local one.
+
+    Raises:
+        UnknownNameError: No such job.
+        JobFailedError: It ended with an error.
+    """
+    if job not in JOBS:
+        raise UnknownNameError("job", job, JOBS)
+    command = [sys.executable, "-m", f"rapport_jobs.{job}", "--json", "--home", str(home)]
+    command += [part for pair in sets for part in ("--set", pair)]
+    if config:
+        command += ["--config", str(config)]
+    environment = dict(os.environ)
+    if address:
+        environment["RAY_ADDRESS"] = address
+    done = subprocess.run(  # noqa: S603  our own module, arguments as a list
+        command, stdout=subprocess.PIPE, text=True, check=False, env=environment
+    )
+    if done.returncode not in (0, GATE_REFUSED):
+        raise JobFailedError(job, done.returncode)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return result

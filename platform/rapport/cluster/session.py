@@ -1,0 +1,93 @@
+"""A Ray session: joins the cluster in `RAY_ADDRESS`, or starts a small local one and removes it."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+from rapport.config import ray_address
+from rapport.home import Home
+
+OBJECT_STORE_BYTES = 200 * 2**20
+"""Shared memory of a local session; Ray's own default is 30 % of the machine's."""
+_NOISY = ("ray", "ray.data", "ray.train", "ray.tune", "ray.rllib")
+_SHORT = Path("/tmp")  # noqa: S108  Unix socket paths end at 107 bytes, and TMPDIR may be deep
+
+
+@dataclass(frozen=True)
+class RaySession:
+    """A running session: where it is, and how many processors it may use."""
+
+    address: str
+    cpus: int
+    local: bool
+
+
+@contextmanager
+def ray_session(
+    home: Home, *, cpus: int | None = None, object_store_bytes: int = OBJECT_STORE_BYTES
+) -> Iterator[RaySession]:
+    """Hold a Ray session; an inner one joins the outer one.
+
+    A local session starts in 4 to 15 s, listens on this machine's addresses behind a token that
+    dies with it, writes nothing outside a temporary folder, and leaves nothing behind; Ray's own
+    log files are kept in the home's `logs/ray` when the block fails.
+
+    Args:
+        home: Installation whose logs folder takes the log files of a failed session.
+        cpus: Processors of a local session, none for all of this machine's.
+        object_store_bytes: Shared memory of a local session.
+    """
+    if ray.is_initialized():
+        yield _described(local=ray_address() is None)
+        return
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    address = ray_address()
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield _described(local=False)
+        finally:
+            ray.shutdown()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="rapport-", dir=_SHORT if _SHORT.is_dir() else None))
+    try:
+        _start(folder, cpus=cpus, object_store_bytes=object_store_bytes)
+        yield _described(local=True)
+    except BaseException:
+        _keep_logs(folder, home.logs / "ray")
+        raise
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: Path, *, cpus: int | None, object_store_bytes: int) -> None:
+    # address="local": else Ray joins any cluster that left its address file on this machine.
+    ray.init(
+        address="local",
+        num_cpus=cpus or os.cpu_count(),
+        object_store_memory=object_store_bytes,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _temp_dir=str(folder),
+    )
+
+
+def _described(*, local: bool) -> RaySession:
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    return RaySession(ray.get_runtime_context().gcs_address, cpus, local)
+
+
+def _keep_logs(folder: Path, logs: Path) -> None:
+    shutil.rmtree(logs, ignore_errors=True)
+    for found in folder.glob("session_2*/logs"):
+        shutil.copytree(found, logs, dirs_exist_ok=True, ignore_dangling_symlinks=True)

@@ -1,0 +1,205 @@
+"""Off-policy estimators: the value of a target policy from another policy's log.
+
+Notation: row i has action a_i, reward r_i and propensity e_i; the target gives it the probability
+pi_i(a_i), so its importance weight is `w_i = min(pi_i(a_i) / e_i, clip)`; `c_i` is the row's own
+weight (1 unless silence is corrected for); q_i(a) is a model's predicted reward.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rapport.errors import DataError
+from rapport.evaluation.intervals import DEFAULT, Bootstrap, Estimate, FloatArray, Terms, estimate
+
+UNCLIPPED = float("inf")
+
+
+@dataclass(frozen=True)
+class Log:
+    """N logged decisions of which every array holds one entry."""
+
+    action: NDArray[np.intp]
+    """[N] index of the arm taken."""
+    reward: FloatArray
+    """[N] in [-1, 1]; nan where nothing came back."""
+    propensity: FloatArray
+    """[N] chance the logging policy gave the arm it took, in (0, 1]."""
+    user: NDArray[Any]
+    """[N] label of the user; rows of one user are not independent."""
+    row_weight: FloatArray | None = None
+    """[N] how much a row stands for, > 0; 1 each where absent."""
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.action), len(self.reward), len(self.propensity), len(self.user)}
+        if len(sizes) != 1:
+            raise DataError(f"log arrays have {sizes} rows", "give one entry a decision")
+        if not (np.isfinite(self.propensity).all() and (self.propensity > 0).all()):
+            raise DataError("a logged action has propensity 0 or none", "leave such rows out")
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    @property
+    def weight(self) -> FloatArray:
+        """[N] `row_weight`, or ones."""
+        return np.ones(len(self)) if self.row_weight is None else self.row_weight
+
+    def rows(self, keep: NDArray[Any]) -> "Log":
+        """The log of some rows, by mask or index."""
+        weight = None if self.row_weight is None else self.row_weight[keep]
+        return Log(
+            self.action[keep], self.reward[keep], self.propensity[keep], self.user[keep], weight
+        )
+
+    def rewarded(self, reward: FloatArray) -> "Log":
+        """The same decisions with other rewards."""
+        return replace(self, reward=reward)
+
+
+def importance_weights(log: Log, target: FloatArray, *, clip: float = UNCLIPPED) -> FloatArray:
+    """[N] ratio of the target's probability of the logged action to its propensity.
+
+    Args:
+        log: N decisions.
+        target: [N, A] action probabilities of the policy under study; rows sum to 1.
+        clip: Largest weight kept, > 0. Lower is steadier and more biased.
+
+    Raises:
+        DataError: The rows of `target` are not distributions over the log's actions.
+    """
+    if target.shape[0] != len(log) or (len(log) and int(log.action.max()) >= target.shape[1]):
+        raise DataError(f"target has shape {target.shape}", "give one row of arms a decision")
+    if not np.allclose(target.sum(axis=1), 1.0, rtol=0, atol=1e-9):
+        raise DataError("target probabilities do not sum to 1", "normalise each row")
+    return np.minimum(target[np.arange(len(log)), log.action] / log.propensity, clip)
+
+
+def ips_terms(log: Log, target: FloatArray, *, clip: float = UNCLIPPED) -> Terms:
+    """Inverse propensity score, `mean(w r)`: unbiased unclipped, high variance."""
+    weight = importance_weights(log, target, clip=clip)
+    return _terms(log, [(weight * log.reward, np.ones(len(log)))], weight)
+
+
+def snips_terms(log: Log, target: FloatArray, *, clip: float = UNCLIPPED) -> Terms:
+    """Self-normalised IPS, `sum(w r) / sum(w)`: consistent, unmoved by a shift of the reward.
+
+    Source: Swaminathan & Joachims, NeurIPS 2015.
+    """
+    weight = importance_weights(log, target, clip=clip)
+    return _terms(log, [(weight * log.reward, weight)], weight)
+
+
+def direct_terms(log: Log, target: FloatArray, q_hat: FloatArray) -> Terms:
+    """Direct method, `mean(sum_a pi(a) q(a))`: no variance of weights, all bias of the model."""
+    weight = importance_weights(log, target)
+    return _terms(log, [(_expected(target, q_hat), np.ones(len(log)))], weight)
+
+
+def dr_terms(log: Log, target: FloatArray, q_hat: FloatArray, *, clip: float = UNCLIPPED) -> Terms:
+    """Doubly robust: the direct method plus the weighted residual of its model.
+
+    Unclipped it is consistent when either the model or the propensities are right.
+
+    Source: Dudik, Langford & Li, ICML 2011 (arXiv:1103.4601).
+    """
+    weight = importance_weights(log, target, clip=clip)
+    corrected = _expected(target, q_hat) + weight * _residual(log, q_hat)
+    return _terms(log, [(corrected, np.ones(len(log)))], weight)
+
+
+def sndr_terms(
+    log: Log, target: FloatArray, q_hat: FloatArray, *, clip: float = UNCLIPPED
+) -> Terms:
+    """Self-normalised doubly robust: the residual's mean is divided by the mean weight.
+
+    Source: Thomas & Brunskill, ICML 2016 (weighted doubly robust, one step).
+    """
+    weight = importance_weights(log, target, clip=clip)
+    direct = (_expected(target, q_hat), np.ones(len(log)))
+    return _terms(log, [direct, (weight * _residual(log, q_hat), weight)], weight)
+
+
+def logging_terms(log: Log) -> Terms:
+    """What the logging policy itself earned: the mean reward."""
+    return _terms(log, [(log.reward, np.ones(len(log)))], np.ones(len(log)))
+
+
+def ips(log: Log, target: FloatArray, by: Bootstrap = DEFAULT) -> Estimate:
+    """Inverse propensity score estimate."""
+    return estimate(ips_terms(log, target), by)
+
+
+def clipped(log: Log, target: FloatArray, by: Bootstrap = DEFAULT, *, clip: float) -> Estimate:
+    """IPS with weights cut at `clip`: biased towards 0, steadier."""
+    return estimate(ips_terms(log, target, clip=clip), by)
+
+
+def snips(
+    log: Log, target: FloatArray, by: Bootstrap = DEFAULT, *, clip: float = UNCLIPPED
+) -> Estimate:
+    """Self-normalised IPS estimate."""
+    return estimate(snips_terms(log, target, clip=clip), by)
+
+
+def direct_method(
+    log: Log, target: FloatArray, q_hat: FloatArray, by: Bootstrap = DEFAULT
+) -> Estimate:
+    """Direct method estimate; `q_hat` [N, A] must come from other users' rows."""
+    return estimate(direct_terms(log, target, q_hat), by)
+
+
+def doubly_robust(
+    log: Log,
+    target: FloatArray,
+    q_hat: FloatArray,
+    by: Bootstrap = DEFAULT,
+    *,
+    clip: float = UNCLIPPED,
+) -> Estimate:
+    """Doubly robust estimate; `q_hat` [N, A] must come from other users' rows."""
+    return estimate(dr_terms(log, target, q_hat, clip=clip), by)
+
+
+def self_normalised_doubly_robust(
+    log: Log,
+    target: FloatArray,
+    q_hat: FloatArray,
+    by: Bootstrap = DEFAULT,
+    *,
+    clip: float = UNCLIPPED,
+) -> Estimate:
+    """Self-normalised doubly robust estimate; `q_hat` [N, A] from other users' rows."""
+    return estimate(sndr_terms(log, target, q_hat, clip=clip), by)
+
+
+Estimator = Callable[[Log, FloatArray], Terms]
+"""An estimator with its own settings bound: log and target in, terms out."""
+
+
+def gain_over_logging(terms: Terms, log: Log) -> Terms:
+    """Paired difference of a target's estimate to what the logging policy earned."""
+    return terms.minus(logging_terms(log))
+
+
+def _terms(log: Log, ratios: list[tuple[FloatArray, FloatArray]], weight: FloatArray) -> Terms:
+    if np.isnan(log.reward).any():
+        raise DataError("a row has no reward", "leave out or fill rows nothing came back for")
+    row = log.weight
+    return Terms(
+        numerator=np.stack([row * numerator for numerator, _ in ratios]),
+        denominator=np.stack([row * denominator for _, denominator in ratios]),
+        user=log.user,
+        weight=row * weight,
+    )
+
+
+def _expected(target: FloatArray, q_hat: FloatArray) -> FloatArray:
+    return np.asarray((target * q_hat).sum(axis=1))
+
+
+def _residual(log: Log, q_hat: FloatArray) -> FloatArray:
+    return log.reward - q_hat[np.arange(len(log)), log.action]

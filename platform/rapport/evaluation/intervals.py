@@ -1,0 +1,158 @@
+"""Estimates and their intervals: a bootstrap over users, on sums per user."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rapport.errors import TooLittleDataError
+
+FloatArray = NDArray[np.float64]
+_CHUNK = 2_000_000  # drawn users held at once: 16 MB of counts
+
+
+@dataclass(frozen=True)
+class Terms:
+    """An estimate as a sum of ratios of sums over rows: `sum_k sum_i N_ki / sum_i D_ki`.
+
+    Every estimator here has this form, and so has the difference of two of them; only the sums
+    per user are needed to resample it.
+    """
+
+    numerator: FloatArray
+    """[K, N], reward units."""
+    denominator: FloatArray
+    """[K, N]; 1 for a plain mean, the weight for a self-normalised one."""
+    user: NDArray[Any]
+    """[N] label of the cluster a row belongs to."""
+    weight: FloatArray
+    """[N] importance weights, for the effective sample size only."""
+
+    @property
+    def value(self) -> float:
+        """The estimate itself, in reward units a decision."""
+        return float((self.numerator.sum(axis=1) / self.denominator.sum(axis=1)).sum())
+
+    def minus(self, other: "Terms") -> "Terms":
+        """Difference of two estimates on the same rows, in the same order."""
+        return replace(
+            self,
+            numerator=np.concatenate([self.numerator, -other.numerator]),
+            denominator=np.concatenate([self.denominator, other.denominator]),
+        )
+
+    def minus_apart(self, other: "Terms") -> "Terms":
+        """Difference of two estimates on disjoint rows, such as those of different users."""
+        return Terms(
+            numerator=_block_diagonal(self.numerator, -other.numerator),
+            denominator=_block_diagonal(self.denominator, other.denominator),
+            user=np.concatenate([self.user, other.user]),
+            weight=self.weight,
+        )
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How an interval is made: users drawn with replacement, percentiles of the estimates."""
+
+    resamples: int = 1000
+    seed: int = 0
+    level: float = 0.95
+    """Two-sided; the lower end of a .90 interval is the one-sided 95 % bound."""
+
+
+DEFAULT = Bootstrap()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value in reward units with its interval and the sample that carries it."""
+
+    value: float
+    stderr: float
+    """Standard deviation over resamples of users."""
+    low: float
+    high: float
+    n: int
+    users: int
+    ess: float
+    """Kish's effective sample size of the importance weights, in (0, n]."""
+    max_weight: float
+
+
+def clustered_bootstrap(terms: Terms, by: Bootstrap = DEFAULT) -> FloatArray:
+    """Draw users with replacement and estimate again, `by.resamples` times.
+
+    Rows of one user stay together, since they are not independent. Works on the [U, 2K] sums per
+    user: O(N + resamples * U * K), about half a second for 1,000 resamples of 30,000 users.
+
+    Returns:
+        [resamples] estimates in reward units; nan where a resample held no row of a denominator.
+
+    Raises:
+        TooLittleDataError: Fewer than two users.
+
+    Source: Cameron, Gelbach & Miller, REStat 2008 (pairs cluster bootstrap).
+    """
+    sums, users = _sums_by_user(terms)
+    if users < 2:
+        raise TooLittleDataError("users to resample", users, 2)
+    kinds = terms.numerator.shape[0]
+    drawn = np.concatenate([counts @ sums for counts in _draws(users, by)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((drawn[:, :kinds] / drawn[:, kinds:]).sum(axis=1))
+
+
+def estimate(terms: Terms, by: Bootstrap = DEFAULT) -> Estimate:
+    """Value of the terms with a percentile interval over users."""
+    drawn = clustered_bootstrap(terms, by)
+    tail = (1 - by.level) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    weight = terms.weight
+    return Estimate(
+        value=terms.value,
+        stderr=float(np.nanstd(drawn, ddof=1)),
+        low=float(low),
+        high=float(high),
+        n=len(weight),
+        users=len(np.unique(terms.user)),
+        ess=effective_size(weight),
+        max_weight=float(weight.max()),
+    )
+
+
+def effective_size(weight: FloatArray) -> float:
+    """Rows an unweighted sample would need for the same variance: `(sum w)^2 / sum w^2`.
+
+    0 where no weight is positive. Source: Kish, Survey Sampling, 1965.
+    """
+    squares = float(weight @ weight)
+    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _sums_by_user(terms: Terms) -> tuple[FloatArray, int]:
+    labels, code = np.unique(terms.user, return_inverse=True)
+    rows = np.concatenate([terms.numerator, terms.denominator])
+    sums = [np.bincount(code, weights=row, minlength=len(labels)) for row in rows]
+    return np.stack(sums, axis=1), len(labels)
+
+
+def _draws(users: int, by: Bootstrap) -> Iterator[FloatArray]:
+    generator = np.random.default_rng(by.seed)
+    left, step = by.resamples, max(1, _CHUNK // users)
+    while left > 0:
+        size = min(step, left)
+        index = generator.integers(users, size=(size, users))
+        index += np.arange(size)[:, None] * users
+        counts = np.bincount(index.ravel(), minlength=size * users)
+        yield counts.reshape(size, users).astype(np.float64)
+        left -= size
+
+
+def _block_diagonal(first: FloatArray, second: FloatArray) -> FloatArray:
+    kinds, rows = first.shape
+    joined = np.zeros((kinds + second.shape[0], rows + second.shape[1]))
+    joined[:kinds, :rows], joined[kinds:, rows:] = first, second
+    return joined

@@ -1,0 +1,153 @@
+"""What the gate answers: its comparisons, how sure they are, and how much data would do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil, erf, log10, prod, sqrt
+from typing import Any, Literal
+
+from rapport.evaluation.intervals import Estimate
+
+Status = Literal["passed", "failed", "skipped"]
+TOO_LITTLE = "too little data"
+_Z_BOUND = 1.6449  # one-sided 95 %
+_Z_POWER = 0.8416  # 80 % of repetitions
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """What the gate asks for."""
+
+    margin: float = 0.02
+    """Reward units a group may seem to lose; larger promotes more and harms more."""
+    drift: float = 0.04
+    """Reward units a candidate may seem to lose against the first release and control."""
+    clip: float = 100.0
+    """Importance weights are cut here."""
+    max_weight: float = 100.0
+    min_ess: float = 200.0
+    ess_share: float = 0.01
+    """ESS must also be this share of n."""
+    group_ess: float = 100.0
+    """A group with a smaller ESS, or fewer than 20 users, has too little data to be judged."""
+    resamples: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: a gain in reward units a decision, and the bound it had to exceed."""
+
+    group: str
+    estimator: str
+    status: Status
+    n: int
+    users: int
+    ess: float
+    estimate: float | None = None
+    stderr: float | None = None
+    low: float | None = None
+    """One-sided 95 % lower bound of the gain."""
+    bound: float | None = None
+    note: str = ""
+
+    @property
+    def needed_share(self) -> float | None:
+        """Times the data at which the row passes in 80 % of cases if its estimate is the truth.
+
+        None where it would not pass with any amount: the estimate itself lies under the bound.
+        """
+        if self.estimate is None or self.stderr is None or self.bound is None:
+            return None
+        over = self.estimate - self.bound
+        return ((_Z_BOUND + _Z_POWER) * self.stderr / over) ** 2 if over > 0 else None
+
+
+def judged(group: str, estimator: str, found: Estimate, *, bound: float) -> Row:
+    """Row of an estimated gain: it passes when its lower bound exceeds `bound`."""
+    return Row(
+        group=group,
+        estimator=estimator,
+        status="passed" if found.low > bound else "failed",
+        n=found.n,
+        users=found.users,
+        ess=found.ess,
+        estimate=found.value,
+        stderr=found.stderr,
+        low=found.low,
+        bound=bound,
+    )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer with everything it rests on."""
+
+    promoted: bool
+    reasons: tuple[str, ...]
+    """Why not; empty when promoted."""
+    rows: tuple[Row, ...]
+    settings: GateSettings
+    n: int
+    """Decisions of gate users."""
+    reported: int
+    """Those something came back for; the estimates rest on them."""
+    needed_n: int | None
+    """Decisions of gate users that would do, where too few is all that is wrong."""
+    sample: Mapping[str, float]
+    reporting_rates: Mapping[str, float]
+    error_rates: Mapping[str, float]
+    sources: Mapping[str, Mapping[str, float]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def too_little_data(self) -> tuple[str, ...]:
+        """Groups that were not judged; a persona among them keeps the old policy."""
+        return tuple(row.group for row in self.rows if row.note == TOO_LITTLE)
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain JSON types, for `verdict.json`."""
+        return {**asdict(self), "too_little_data": list(self.too_little_data)}
+
+
+def needed_rows(rows: Sequence[Row], *, sample: Mapping[str, float], n: int) -> int | None:
+    """Decisions at which what failed for lack of data would pass, two digits, rounded up.
+
+    None where nothing failed, or where more of the same log would not help: an estimate lies
+    under its own bound, or the effective sample stays under its share of n.
+
+    Args:
+        rows: The verdict's comparisons.
+        sample: Its `ess` and `ess_needed`.
+        n: Decisions now.
+    """
+    shares = [row.needed_share for row in rows if row.status == "failed"]
+    if sample["ess"] < sample["ess_needed"]:
+        grows = sample["ess_needed"] <= sample["ess_floor"]
+        shares.append(sample["ess_needed"] / sample["ess"] if grows else None)
+    known = [share for share in shares if share is not None]
+    if not known or len(known) < len(shares):
+        return None
+    raw = n * max(1.0, *known)
+    unit = 10.0 ** max(0, int(log10(raw)) - 1)
+    return int(ceil(raw / unit) * unit)
+
+
+def error_rates(rows: Sequence[Row]) -> dict[str, float]:
+    """How often this gate errs on a sample of this size, by the normal approximation.
+
+    `false_promotion` bounds the chance that a policy no better overall passes; `detectable_gain`
+    (reward units) is the overall gain that passes in 80 % of cases; `false_refusal` is the chance
+    that some group's row refuses a policy that changes nothing in any group.
+    """
+    overall = [row.stderr for row in rows if row.group == "overall" and row.stderr is not None]
+    groups = [row for row in rows if "=" in row.group and row.stderr]
+    passes = [_normal_cdf(-(row.bound or 0.0) / (row.stderr or 1.0) - _Z_BOUND) for row in groups]
+    return {
+        "false_promotion": 0.05,
+        "detectable_gain": (_Z_BOUND + _Z_POWER) * max(overall, default=0.0),
+        "false_refusal": 1.0 - prod(passes),
+    }
+
+
+def _normal_cdf(z: float) -> float:
+    return 0.5 * (1.0 + erf(z / sqrt(2.0)))

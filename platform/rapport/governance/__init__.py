@@ -1,0 +1,1 @@
+"""Safety and rights: redaction, the guard, and what a tenant's policy allows."""

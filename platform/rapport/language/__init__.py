@@ -1,0 +1,1 @@
+"""Prompts, the engine that answers them, and the training of the adapters it answers with."""

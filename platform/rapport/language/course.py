@@ -1,0 +1,168 @@
+"""The course of one training: steps, checks on held-out users, and where to stop."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rapport.language.adaptation import Optimiser, write_adapter
+from rapport.language.batches import Encoded, batches
+from rapport.language.loading import Model
+from rapport.language.losses import Losses, evaluate, reply_losses
+from rapport.language.settings import TrainingSettings
+from rapport.language.workers import Workers
+
+StoppedBy = Literal["tokens", "held_out", "budget"]
+
+STATE_FILE = "training_state.pt"
+_WARM_UP, _LOWEST_RATE = 0.05, 0.1
+_WORSE_NATS = 0.05
+"""Nats a token above the best check that end a training; less is noise."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an adapter goes, and by when."""
+
+    out: Path
+    """Folder; the state of an interrupted training in it is taken up."""
+    deadline: float | None = None
+    """`time.monotonic()` by which it is done; the learning rate falls to fit."""
+    on_checkpoint: Callable[[], None] = lambda: None
+    """Called after each check, when `out` holds a whole adapter and the state."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best check so far."""
+
+    losses: Losses
+    factors: list[Tensor]
+
+
+class Course:
+    """One training under way. The adapter in `target.out` is always the best check so far."""
+
+    def __init__(
+        self, wrapped: Model, settings: TrainingSettings, target: Target, held: Sequence[Encoded]
+    ) -> None:
+        self.step = self.tokens = 0
+        self.seconds = 0.0
+        self.stopped_by: StoppedBy = "tokens"
+        self.best: Best
+        self._wrapped, self._settings, self._target, self._held = wrapped, settings, target, held
+        self._model = wrapped.get_base_model()
+        self._workers = Workers()
+        self._optimiser = Optimiser(wrapped, self._workers)
+        self._started, self._checked = time.monotonic(), 0
+        self._step_s = self._check_s = 0.0
+
+    def begin(self, losses: Losses | None, *, base: str) -> None:
+        """Stand where an interrupted training stood, else at the start.
+
+        Args:
+            losses: Of the held-out examples at the start, where they are known.
+            base: Name of the base model.
+        """
+        self._base = base
+        state = self._target.out / STATE_FILE
+        if state.exists():
+            self._resume(torch.load(state, weights_only=True))
+            return
+        begun = time.monotonic()
+        losses = losses or evaluate(self._model, self._held, self._workers)
+        self._check_s = time.monotonic() - begun
+        self.best = Best(losses, self._optimiser.factors())
+        write_adapter(self._wrapped, self._target.out, base=base)
+
+    def run(self, taught: Sequence[Encoded], advance: Callable[[int], None]) -> None:
+        """Step until tokens, time or progress end, then leave the model at the best check."""
+        self._started = time.monotonic() - self.seconds
+        for batch in itertools.islice(self._endless(taught), self.step, None):
+            if self._workers.agreed(self._left() - self._step_s) <= 0:
+                self.stopped_by = "budget"
+                break
+            due = self._next_check()
+            self._take(batch)
+            advance(sum(len(example.ids) for example in batch))
+            if self.tokens >= due:
+                self._check()
+            if self.stopped_by != "tokens" or self.tokens >= self._settings.tokens:
+                break
+        if self._checked != self.step:
+            self._check()
+        self.seconds = time.monotonic() - self._started
+        self._optimiser.show(self.best.factors)
+
+    def _endless(self, taught: Sequence[Encoded]) -> Iterator[list[Encoded]]:
+        for epoch in itertools.count():
+            seed = self._settings.seed + epoch
+            for batch in batches(taught, batch_tokens=self._settings.batch_tokens, seed=seed):
+                yield [taught[i] for i in batch]
+
+    def _take(self, batch: Sequence[Encoded]) -> None:
+        begun = time.monotonic()
+        rate = self._workers.agreed(self._rate())
+        share = self._workers.share(batch)
+        replies = sum(len(example.ids) - example.start for example in share)
+        if share:
+            torch.autograd.backward(reply_losses(self._model, share).sum())
+        self._optimiser.step(rate, torch.tensor(float(replies), device=self._model.device))
+        self.step += 1
+        self.tokens += sum(len(example.ids) for example in batch)
+        self._step_s = max(self._step_s, time.monotonic() - begun)
+
+    def _next_check(self) -> int:
+        every = self._settings.tokens / self._settings.checks
+        return min(math.ceil((self.tokens // every + 1) * every), self._settings.tokens)
+
+    def _check(self) -> None:
+        begun = time.monotonic()
+        losses = evaluate(self._model, self._held, self._workers)
+        if losses.mean < self.best.losses.mean:
+            self.best = Best(losses, self._optimiser.factors())
+            write_adapter(self._wrapped, self._target.out, base=self._base)
+        elif losses.mean > self.best.losses.mean + _WORSE_NATS and self.stopped_by == "tokens":
+            self.stopped_by = "held_out"
+        self._checked = self.step
+        self._check_s = time.monotonic() - begun
+        torch.save(self._state(), self._target.out / STATE_FILE)
+        self._target.on_checkpoint()
+
+    def _left(self) -> float:
+        """Seconds left for steps, the last check put aside."""
+        deadline = self._target.deadline
+        return math.inf if deadline is None else deadline - time.monotonic() - self._check_s
+
+    def _rate(self) -> float:
+        """Learning rate by the share of the tokens, or of the time where that is further."""
+        done = self.tokens / self._settings.tokens
+        warm = min(1.0, (done + 0.01) / _WARM_UP)
+        if self._target.deadline is not None:
+            spent = time.monotonic() - self._started
+            done = max(done, spent / max(spent + self._left(), 1e-9))
+        fall = (1 + math.cos(math.pi * min(done, 1.0))) / 2
+        return self._settings.learning_rate * warm * (_LOWEST_RATE + (1 - _LOWEST_RATE) * fall)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "optimiser": self._optimiser.state(),
+            "course": [self.step, self.tokens, time.monotonic() - self._started],
+            "timing": [self._step_s, self._check_s],
+            "best": [torch.from_numpy(self.best.losses.nats), *self.best.factors],
+        }
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        self._optimiser.restore(state["optimiser"])
+        self.step, self.tokens, self.seconds = state["course"]
+        self._checked = self.step
+        self._step_s, self._check_s = state["timing"]
+        nats, *factors = state["best"]
+        tokens = [len(example.ids) - example.start for example in self._held]
+        self.best = Best(Losses.of(nats, tokens), factors)

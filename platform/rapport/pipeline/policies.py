@@ -1,0 +1,159 @@
+"""From the lake to a policy dataset, and from trained parts to a candidate release."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rapport import __version__
+from rapport.affect import RewardSettings, load_scorer
+from rapport.config import Config
+from rapport.errors import ConfigError
+from rapport.home import Home
+from rapport.lake import Lake
+from rapport.personas import PersonaModel
+from rapport.pipeline.readings import read_decisions
+from rapport.policy.dataset import PolicyDataset, build_dataset
+from rapport.policy.features import Layout
+from rapport.policy.policy import Policy
+from rapport.release import Origin, current, stage
+from rapport.schema import EVENT_TABLES
+from rapport.users.encoder import UserEncoder
+from rapport.users.split import users_in
+
+PARTS: Mapping[str, str] = {
+    "encoder": "embed_users",
+    "personas": "segment_personas",
+    "strategies": "train_scorers",
+    "adapters": "train_adapters",
+}
+"""Folders of a release that earlier jobs left in the work folder, and which job that was."""
+
+
+class GuardSettings(Config):
+    """What a release was guarded with when it was made."""
+
+    crisis: str = "rules and MiniLM"
+    output: str = "rules"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release that was not judged yet."""
+
+    folder: Path
+    policy: Policy
+
+    @property
+    def id(self) -> str:
+        """Its content's id."""
+        return self.folder.name
+
+
+def load_dataset(lake: Lake, home: Home, *, tenant: str) -> PolicyDataset:
+    """Build the dataset of every decision that may be learned from.
+
+    Raises:
+        ConfigError: The personas were not segmented yet.
+    """
+    personas = PersonaModel.load(part(home, "personas"))
+    decisions = lake.scan("decisions", purpose="train").filter(pl.col("tenant") == tenant).collect()
+    read = read_decisions(
+        lake,
+        decisions,
+        personas=personas,
+        users=UserEncoder.load(part(home, "encoder")),
+        scorer=load_scorer(home.root / "models"),
+    )
+    layout = Layout.of(personas.persona_ids)
+    return build_dataset(layout, read.decisions, latest_rewards(lake), readings=read.readings)
+
+
+def latest_rewards(lake: Lake) -> pl.DataFrame:
+    """Read the latest reward of each decision: `decision_id, value`."""
+    rewards = lake.scan("rewards", purpose="train").sort("reward_version", "as_of")
+    return rewards.group_by("decision_id").agg(pl.col("value").last()).collect()
+
+
+def part(home: Home, name: str) -> Path:
+    """Return the work folder of a release's part.
+
+    Raises:
+        ConfigError: The job that makes it has not run in this home.
+    """
+    folder = home.work / name
+    if not folder.is_dir():
+        raise ConfigError(name, str(folder), f"run it first: rapport run {PARTS[name]}")
+    return folder
+
+
+def assemble(home: Home, lake: Lake, policy: Policy, *, users: Iterable[str], seed: int) -> Candidate:
+    """Put the parts of a release together under `releases/.candidates/<id>`.
+
+    Args:
+        home: Its work folder holds the parts.
+        lake: Its table versions are noted for lineage.
+        policy: The policy to be judged.
+        users: Keyed ids the policy learned from; they stay outside the release.
+        seed: Of the run.
+    """
+    folder = home.work / "candidate"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in PARTS:
+        shutil.copytree(part(home, name), folder / name, ignore=shutil.ignore_patterns(".*"))
+    policy.save(folder / "policy")
+    _write(folder / "reward.json", RewardSettings().model_dump(mode="json"))
+    _write(folder / "guard.json", GuardSettings().model_dump())
+    staged = stage(folder, home.releases)
+    versions = {name: lake.version(name) for name in (*EVENT_TABLES, "turn_embeddings")}
+    origin = {"users": sorted(users), "seed": seed, "table_versions": versions}
+    _write(_origin_file(home, staged.name), origin)
+    return Candidate(staged, policy)
+
+
+def find_candidate(home: Home, name: str | None) -> Path:
+    """Return the named candidate's folder, by default the newest one's.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    folders = [path for path in (home.releases / ".candidates").glob("*") if path.is_dir()]
+    fitting = [path for path in folders if name in (None, path.name)]
+    if not fitting:
+        raise ConfigError("candidate", name or "", "train one first: rapport run train_policy")
+    return max(fitting, key=lambda path: _origin_file(home, path.name).stat().st_mtime_ns)
+
+
+def origin_of(home: Home, lake: Lake, candidate: str) -> Origin:
+    """Tell what a candidate comes from, for its manifest."""
+    stated = json.loads(_origin_file(home, candidate).read_text(encoding="utf-8"))
+    assigned = lake.scan("persona_assignments").select("user_id").unique().collect()["user_id"]
+    everyone = assigned.to_list()
+    serving = current(home.releases)
+    return Origin(
+        code_version=__version__,
+        lineage={
+            "personas": everyone,
+            "adapters": users_in("train", everyone),
+            "policy": stated["users"],
+        },
+        salt=home.secret(),
+        parents=[serving.name] if serving else [],
+        seeds={"run": stated["seed"]},
+        table_versions=stated["table_versions"],
+    )
+
+
+def _origin_file(home: Home, candidate: str) -> Path:
+    folder = home.work / "origins"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{candidate}.json"
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")

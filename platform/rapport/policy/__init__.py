@@ -1,0 +1,1 @@
+"""Which kind of reply to give: two calibrated scores, one behaviour, exact propensities."""

@@ -1,0 +1,146 @@
+"""`nlp`: how well an arm fits what was just said, as good supporters would have chosen.
+
+P(arm | context) of a multinomial logistic regression, fitted to decisions whose reward lies above
+the median, weighted by how far, and by the inverse of their propensity: what went well, not what
+the logging policy liked to do. Calibrated by a temperature on users it did not see.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rapport.config import Config
+from rapport.policy.dataset import PolicyDataset
+from rapport.policy.features import (
+    NO_ARM,
+    TURN_CAP,
+    BoolArray,
+    Float32Array,
+    FloatArray,
+    Layout,
+    Situation,
+)
+from rapport.policy.reward_model import fold_of
+
+NLP_FLOOR = 1e-3
+_WEIGHT_CAP = 20.0  # a row whose propensity was lower counts as if it had been .05
+_TEMPERATURES = np.geomspace(0.5, 4.0, 19)
+_BLOCKED = -1e9
+
+
+class ContextSettings(Config):
+    """How the context model is trained."""
+
+    dimensions: int = 16
+    """Principal components kept of the message vector."""
+    penalty: float = 3e-3
+    """L2 weight; higher pulls towards equal shares."""
+    steps: int = 40
+
+
+@dataclass(frozen=True)
+class ContextModel:
+    """Projection, coefficients and temperature; plain arrays."""
+
+    layout: Layout
+    weights: Mapping[str, FloatArray]
+    """mean [C], components [C, P], scale [P], coefficients [X, A], temperature []."""
+
+    def nlp(self, situation: Situation, mask: BoolArray) -> FloatArray:
+        """[N, A] P(arm | context) among the arms in `mask`, in [.001, 1]; the floor outside it."""
+        logit = self._inputs(situation) @ self.weights["coefficients"]
+        share = _masked_softmax(logit / self.weights["temperature"], mask)
+        return np.maximum(share, NLP_FLOOR)
+
+    def _inputs(self, situation: Situation) -> FloatArray:
+        return _inputs(self.layout, situation, self.weights)
+
+
+def fit_context_model(data: PolicyDataset, settings: ContextSettings | None = None) -> ContextModel:
+    """Fit and calibrate; about 2 s for 10,000 decisions. With no good row all arms fit alike."""
+    settings = settings or ContextSettings()
+    arrays = _projection(data.situation.message, settings.dimensions)
+    rows = np.arange(len(data))
+    fits = data.reported & (data.action != NO_ARM) & data.mask[rows, data.action]
+    data = data.rows(fits)
+    weight = _goodness(data)
+    x = _inputs(data.layout, data.situation, arrays)
+    held = fold_of(data.user) == 0
+    first = _fit(x[~held], data.rows(~held), weight[~held], settings=settings)
+    temperature = _temperature(x[held] @ first, data.rows(held), weight[held])
+    arrays["coefficients"] = _fit(x, data, weight, settings=settings)
+    arrays["temperature"] = np.asarray(temperature)
+    return ContextModel(data.layout, arrays)
+
+
+def _goodness(data: PolicyDataset) -> FloatArray:
+    middle = np.median(data.reward) if len(data) else 0.0
+    above = np.maximum(data.reward - middle, 0.0)
+    weight = above * np.minimum(1.0 / data.propensity, _WEIGHT_CAP)
+    total = weight.sum()
+    return np.asarray(weight * (len(data) / total) if total > 0 else weight)
+
+
+def _projection(message: Float32Array, dimensions: int) -> dict[str, FloatArray]:
+    mean = message.mean(axis=0, dtype=np.float64) if len(message) else np.zeros(message.shape[1])
+    centred = message - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred / max(len(message), 1))
+    kept = min(dimensions, len(values))
+    spread = np.sqrt(np.maximum(values[::-1][:kept], 1e-12))
+    return {"mean": mean, "components": vectors[:, ::-1][:, :kept].copy(), "scale": spread}
+
+
+def _inputs(layout: Layout, situation: Situation, arrays: Mapping[str, FloatArray]) -> FloatArray:
+    reduced = (situation.message - arrays["mean"]) @ arrays["components"] / arrays["scale"]
+    columns = [
+        np.ones((len(situation), 1)),
+        situation.sentiment[:, None],
+        situation.curve[:, None],
+        (np.minimum(situation.turn_index, TURN_CAP) / TURN_CAP)[:, None],
+        np.eye(len(layout.agents))[situation.agent],
+        # NO_ARM is -1, the last row: a conversation's first reply has a column of its own.
+        np.eye(len(layout.arms) + 1)[situation.previous_arm],
+        np.clip(reduced, -4.0, 4.0),
+    ]
+    return np.concatenate(columns, axis=1)
+
+
+def _fit(
+    x: FloatArray, data: PolicyDataset, weight: FloatArray, *, settings: ContextSettings
+) -> FloatArray:
+    inputs, taken = torch.from_numpy(x), torch.from_numpy(data.action)
+    row_weight, blocked = torch.from_numpy(weight), torch.from_numpy(~data.mask)
+    shape = x.shape[1], len(data.layout.arms)
+    coefficients = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS(
+        [coefficients], max_iter=settings.steps, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        solver.zero_grad()
+        logit = (inputs @ coefficients).masked_fill(blocked, _BLOCKED)
+        miss = torch.nn.functional.cross_entropy(logit, taken, reduction="none")
+        total = (row_weight * miss).sum() / max(len(x), 1)
+        total = total + settings.penalty * (coefficients**2).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    solver.step(loss)  # type: ignore[no-untyped-call]
+    return np.asarray(coefficients.detach().numpy())
+
+
+def _temperature(logit: FloatArray, data: PolicyDataset, weight: FloatArray) -> float:
+    rows = np.arange(len(data))
+    losses = [
+        -(weight * np.log(_masked_softmax(logit / t, data.mask)[rows, data.action])).sum()
+        for t in _TEMPERATURES
+    ]
+    return float(_TEMPERATURES[int(np.argmin(losses))])
+
+
+def _masked_softmax(logit: FloatArray, mask: BoolArray) -> FloatArray:
+    logit = np.where(mask, logit, -np.inf)
+    raised = np.exp(logit - logit.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))

@@ -1,0 +1,116 @@
+"""Learning a policy: what each learner is measured on, and the choice of its behaviour."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from rapport.errors import TooLittleDataError
+from rapport.evaluation.estimators import dr_terms, logging_terms
+from rapport.policy.behaviour import Behaviour
+from rapport.policy.context_model import ContextModel, fit_context_model
+from rapport.policy.dataset import PolicyDataset
+from rapport.policy.features import FloatArray
+from rapport.policy.policy import ArmScorer
+from rapport.policy.reward_model import MIN_ROWS, fit_reward_model
+
+CLIP = 100.0
+POWERS_NLP: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0)
+POWERS_REC: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+TEMPERATURES: Sequence[float] = (1.0, 0.5, 0.25, 0.1, 0.05)
+FLOORS: Sequence[float] = (0.05, 0.1, 0.2)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every learner is measured on: the tune users, and a judge that never saw them."""
+
+    train: PolicyDataset
+    tune: PolicyDataset
+    context: ContextModel
+    nlp: FloatArray
+    """[N, A] of the tune rows."""
+    q_hat: FloatArray
+    """[N, A] rewards predicted for the tune rows by a model of the train users."""
+
+    def without_messages(self) -> "Bench":
+        """The same without message vectors, which only the context model reads."""
+        return replace(self, train=_light(self.train), tune=_light(self.tune))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A learner's policy at its best behaviour, on the tune users."""
+
+    behaviour: Behaviour
+    value: float
+    """Doubly robust value in reward units a decision."""
+    plain: float
+    """The same with a = b = 1 at temperature 1: the plain product."""
+    logging: float
+    """What the logging policy earned on the same rows."""
+
+
+def prepare(data: PolicyDataset, *, seed: int = 0) -> Bench:
+    """Split by user, fit the context model and the judge on the train users.
+
+    Raises:
+        TooLittleDataError: Train or tune users reported fewer than 60 rewards.
+    """
+    train, tune = data.part("train"), data.part("tune")
+    tune = tune.rows(tune.reported)
+    if len(tune) < MIN_ROWS:
+        raise TooLittleDataError("decisions of tune users with a reward", len(tune), MIN_ROWS)
+    judge = fit_reward_model(train, seed=seed)
+    context = fit_context_model(train)
+    return Bench(
+        train=train,
+        tune=tune,
+        context=context,
+        nlp=context.nlp(tune.situation, tune.mask),
+        q_hat=judge.q(tune.states),
+    )
+
+
+def measure(bench: Bench, scorer: ArmScorer) -> Measured:
+    """Choose a, b, temperature and epsilon by doubly robust value over a wide grid, about 1 s.
+
+    Epsilon is chosen last: the value is linear in it, so it moves the best sharpness little.
+    """
+    rec = scorer.rec(bench.tune.states, bench.tune.mask)
+
+    def value(behaviour: Behaviour) -> float:
+        return _value(bench, rec, behaviour)
+
+    sharp = max(behaviours(), key=value)
+    best = max((replace(sharp, epsilon=epsilon) for epsilon in FLOORS), key=value)
+    return Measured(
+        behaviour=best,
+        value=value(best),
+        plain=value(Behaviour(epsilon=best.epsilon)),
+        logging=logging_terms(bench.tune.log()).value,
+    )
+
+
+def behaviours() -> Iterator[Behaviour]:
+    """The grid without repetitions (only a / T and b / T matter), gentler ones first."""
+    seen = set()
+    for temperature, a, b in product(TEMPERATURES, POWERS_NLP, POWERS_REC):
+        key = (round(a / temperature, 9), round(b / temperature, 9))
+        if key not in seen:
+            seen.add(key)
+            yield Behaviour(a, b, temperature, epsilon=FLOORS[0])
+
+
+def _value(bench: Bench, rec: FloatArray, behaviour: Behaviour) -> float:
+    tune = bench.tune
+    target = behaviour.probabilities(
+        bench.nlp, rec, mask=tune.mask, safe=tune.safe, explore=tune.explore
+    )
+    return dr_terms(tune.log(), target, bench.q_hat, clip=CLIP).value
+
+
+def _light(data: PolicyDataset) -> PolicyDataset:
+    empty = np.zeros((len(data), 0), dtype=np.float32)
+    return replace(data, situation=replace(data.situation, message=empty))

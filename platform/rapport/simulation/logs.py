@@ -1,0 +1,109 @@
+"""Simulated logs: made, written to a folder, read back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rapport.errors import DataError
+from rapport.schema import SCHEMA_VERSION, schema_of
+from rapport.simulation import agents
+from rapport.simulation.exchanges import lay_out
+from rapport.simulation.generation import run
+from rapport.simulation.rows import decision_rows, feedback_rows, turn_rows, user_rows
+from rapport.simulation.settings import SimulationConfig
+from rapport.simulation.truth import decision_truth, turn_truth, user_truth
+
+TABLES = ("turns", "decisions", "feedback", "users")
+TRUTHS = ("truth", "turn_truth", "decision_truth")
+
+
+@dataclass(frozen=True)
+class SimulatedLog:
+    """Rows of schema version 1 with raw user ids, and the truth beside them."""
+
+    config: SimulationConfig
+    turns: pl.DataFrame
+    decisions: pl.DataFrame
+    feedback: pl.DataFrame
+    users: pl.DataFrame
+    truth: pl.DataFrame
+    """A row a user: see `rapport.simulation.truth.user_truth`."""
+    turn_truth: pl.DataFrame
+    decision_truth: pl.DataFrame
+
+
+def simulate(
+    users: int = 1500, turns: int = 20, *, seed: int, days: int = 60, personas: int = 4
+) -> SimulatedLog:
+    """Simulate a log; the same arguments give the same rows, byte for byte."""
+    return generate(
+        SimulationConfig(users=users, turns=turns, seed=seed, days=days, personas=personas)
+    )
+
+
+def generate(config: SimulationConfig) -> SimulatedLog:
+    """Simulate a log by its full settings."""
+    minds, step, moods = run(config)
+    flat = lay_out(step, minds, config)
+    return SimulatedLog(
+        config=config,
+        turns=pl.DataFrame(turn_rows(flat)),
+        decisions=pl.DataFrame(decision_rows(flat)),
+        feedback=pl.DataFrame(feedback_rows(flat)),
+        users=pl.DataFrame(user_rows(flat)),
+        truth=user_truth(minds, moods, flat),
+        turn_truth=turn_truth(minds, flat),
+        decision_truth=decision_truth(minds, flat),
+    )
+
+
+def write(log: SimulatedLog, folder: Path) -> None:
+    """Write a log: a parquet file a table, `truth/` beside them, `log.json`, which states it."""
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        getattr(log, name).write_parquet(folder / f"{name}.parquet")
+    for name in TRUTHS:
+        getattr(log, name).write_parquet(_truth_file(folder, name))
+    stated = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": log.config.run_id,
+        "settings": log.config.model_dump(mode="json"),
+        "logging_policy": agents.stated_policy(log.config.floor),
+        "rows": {name: getattr(log, name).height for name in TABLES},
+    }
+    (folder / "log.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> SimulatedLog:
+    """Read a log back.
+
+    Raises:
+        DataError: The folder is not one that `write` made, or of another schema version.
+    """
+    try:
+        stated = json.loads((folder / "log.json").read_text(encoding="utf-8"))
+        version, settings = stated["schema_version"], stated["settings"]
+        tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+        truths = {name: pl.read_parquet(_truth_file(folder, name)) for name in TRUTHS}
+    except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
+        raise DataError(
+            f"{str(folder)!r} is not a simulated log ({type(error).__name__})",
+            "make one with: rapport simulate --users 1500 --seed 1 --out DIR",
+        ) from error
+    if version != SCHEMA_VERSION:
+        raise DataError(f"the log has schema version {version!r}", "simulate it again")
+    for name, frame in tables.items():
+        missing = set(schema_of(name).names) - set(frame.columns)
+        if missing:
+            raise DataError(f"{name}.parquet lacks {min(missing)!r}", "simulate it again")
+    return SimulatedLog(config=SimulationConfig.model_validate(settings), **tables, **truths)
+
+
+def _truth_file(folder: Path, name: str) -> Path:
+    return (
+        folder
+        / "truth"
+        / f"{'users' if name == 'truth' else name.removesuffix('_truth') + 's'}.parquet"
+    )

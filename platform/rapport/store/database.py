@@ -1,0 +1,97 @@
+"""A SQLAlchemy engine that means what it commits, and the errors it may give."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from rapport.errors import ConfigError, UnavailableError
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a commit is on disk when it returns
+    "PRAGMA busy_timeout = 5000",  # ms to wait for another process's write
+)
+
+
+class Database:
+    """Short transactions on one SQLite file or PostgreSQL database. Thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._writer = self._engine.execution_options(rapport_writes=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read from one consistent state.
+
+        Raises:
+            UnavailableError: The database does not answer.
+        """
+        with _answering(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Write in one transaction, durable when this returns, all undone when it raises.
+
+        Raises:
+            UnavailableError: The database does not answer; nothing was written.
+        """
+        with _answering(), self._writer.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except (IntegrityError, ProgrammingError):
+        raise  # a fault of ours, not of the database
+    except (DBAPIError, PoolTimeoutError) as error:
+        # Other errors may quote values of the rows.
+        told = str(error.orig) if isinstance(error, OperationalError) else type(error).__name__
+        reason = told.strip().partition("\n")[0]
+        raise UnavailableError(f"the store does not answer: {reason}") from None
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        engine = create_engine(parsed, hide_parameters=True)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        masked = url.partition("@")[2] or url
+        remedy = f"write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME ({error})"
+        raise ConfigError("store", masked, remedy) from error
+    if parsed.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401
+    # The driver's own transactions start late and would let a read go stale before its write.
+    connection.isolation_level = None
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("rapport_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,96 @@
+"""Rows of schema version 1 as the store keeps them: checked once, exact both ways."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from rapport.errors import RowError, UnknownNameError
+from rapport.schema import new_id, schema_of, to_table
+from rapport.store import tables
+from rapport.store.tables import microseconds
+
+ID_COLUMNS: Mapping[str, str] = {
+    "decisions": "decision_id",
+    "feedback": "feedback_id",
+    "turns": "turn_id",
+    "users": "user_id",
+}
+"""Tables the store takes rows of, and the column that names a row."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Where a conversation stands after a reply we served."""
+
+    tenant: str
+    user_id: str
+    """Keyed hash."""
+    prefix_hash: str
+    """Hash of the messages up to and with that reply."""
+    episode_id: str
+    turn_index: int
+    """Index the next turn of this conversation gets."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One checked row, ready to be written."""
+
+    table: str
+    tenant: str
+    row_id: str
+    columns: Mapping[str, Any]
+    """The table's own columns, the payload among them."""
+
+    @property
+    def payload(self) -> str:
+        """The whole row as JSON."""
+        return str(self.columns["payload"])
+
+
+def records(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Record, ...]:
+    """Check rows against the schema and make them ready to write.
+
+    Raises:
+        UnknownNameError: A table the store does not take.
+        RowError: A row does not fit its schema; no text of it is in the message.
+    """
+    return tuple(_record(table, row) for table, row in rows)
+
+
+def decoded(table: str, payload: str) -> dict[str, Any]:
+    """The row a payload was made from: every column, floats bit for bit, times in UTC."""
+    row: dict[str, Any] = json.loads(payload)
+    for name in _times(schema_of(table)):
+        if row[name] is not None:
+            row[name] = datetime.fromisoformat(row[name])
+    return row
+
+
+def _record(table: str, row: Mapping[str, Any]) -> Record:
+    if table not in ID_COLUMNS:
+        raise UnknownNameError("table of the store", table, sorted(ID_COLUMNS))
+    schema = schema_of(table)
+    for name in _times(schema):
+        moment = row.get(name)
+        if isinstance(moment, datetime) and moment.tzinfo is None:
+            raise RowError(f"{table}.{name}", "needs a time zone")
+    whole = to_table(table, [row]).to_pylist(maps_as_pydicts="strict")[0]
+    row_id = str(whole[ID_COLUMNS[table]])
+    if table == "users":  # a profile has many versions, all of which go to the lake
+        row_id = new_id()
+    payload = json.dumps(whole, default=datetime.isoformat, ensure_ascii=False)
+    columns = {
+        column.name: microseconds(whole["ts"]) if column.name == "ts" else whole[column.name]
+        for column in tables.metadata.tables[table].columns
+        if column.name != "payload"
+    }
+    return Record(table, str(whole["tenant"]), row_id, columns | {"payload": payload})
+
+
+def _times(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if pa.types.is_timestamp(field.type)]

@@ -1,0 +1,295 @@
+"""The store: rows committed with their outbox entries, and everything read back online."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, and_, delete, insert, or_, select, update
+
+from rapport.errors import ConfigError
+from rapport.schema import new_id
+from rapport.store import tables
+from rapport.store.database import Database
+from rapport.store.keys import Keys
+from rapport.store.outbox import Outbox
+from rapport.store.records import ID_COLUMNS, Episode, Record, decoded, records
+from rapport.store.switches import Switches
+from rapport.store.users import UserState, read_state, write_states
+
+# Numbers are given before they are committed: without this lock on PostgreSQL the relay could
+# pass over a row that commits late. SQLite has one writer and reads a row here, no more.
+_TURN = select(tables.meta.c.value).where(tables.meta.c.name == "turn").with_for_update()
+
+
+class Store:
+    """Online state of one home. Thread-safe.
+
+    `commit` is durable when it returns (SQLite: WAL with synchronous=FULL). Commits of all
+    processes take turns, so outbox numbers grow in the order of commits. SQLite takes one
+    writing process at a time and lets others wait up to 5 s; more gateways need PostgreSQL.
+
+    Every method that asks the database raises `UnavailableError` when it does not answer.
+    """
+
+    def __init__(self, database: Database, store_id: str) -> None:
+        self._database = database
+        self.id = store_id
+        """Made once with the database; names this store's batches in the lake."""
+        self.keys = Keys(database)
+        self.switches = Switches(database)
+        self.outbox = Outbox(database)
+
+    def commit(
+        self,
+        rows: Sequence[tuple[str, Mapping[str, Any]]],
+        *,
+        episodes: Sequence[Episode] = (),
+    ) -> tuple[bool, ...]:
+        """Write rows, their outbox entries and episode positions in one transaction.
+
+        Args:
+            rows: (table, row of schema version 1); tables decisions, feedback, turns, users.
+            episodes: Where conversations stand now; replaces what was known of a prefix.
+
+        Returns:
+            For each row, whether it is new; a row whose id was there before is left alone.
+
+        Raises:
+            UnknownNameError: A table the store does not take.
+            RowError: A row does not fit its schema; nothing was written.
+        """
+        return self.write([(records(rows), tuple(episodes))])[0]
+
+    def write(
+        self, batches: Sequence[tuple[Sequence[Record], Sequence[Episode]]]
+    ) -> list[tuple[bool, ...]]:
+        """Write several callers' checked rows in one transaction; see `commit`."""
+        all_records = [record for batch, _ in batches for record in batch]
+        positions = {
+            (e.tenant, e.user_id, e.prefix_hash): e for _, episodes in batches for e in episodes
+        }
+        with self._database.writing() as connection:
+            connection.execute(_TURN)
+            fresh = _insert(connection, all_records)
+            _put_episodes(connection, list(positions.values()))
+        flags = iter(fresh)
+        return [tuple(next(flags) for _ in batch) for batch, _ in batches]
+
+    def open_decision(self, row: Mapping[str, Any]) -> None:
+        """Commit a decision whose reply is about to be said; it reaches the lake once closed.
+
+        Raises:
+            RowError: The row does not fit its schema; nothing was written.
+        """
+        record = records([("decisions", row)])[0]
+        opened = {"decision_id": record.row_id, "opened": record.columns["ts"]}
+        with self._database.writing() as connection:
+            connection.execute(insert(tables.decisions), [dict(record.columns)])
+            connection.execute(insert(tables.unfinished), [opened])
+
+    def close_decision(
+        self,
+        row: Mapping[str, Any],
+        rows: Sequence[tuple[str, Mapping[str, Any]]] = (),
+        *,
+        episodes: Sequence[Episode] = (),
+    ) -> None:
+        """Write an opened decision as it ended, with the rows that ended with it."""
+        record, *others = records([("decisions", row), *rows])
+        opened = tables.unfinished.c.decision_id == record.row_id
+        with self._database.writing() as connection:
+            connection.execute(_TURN)
+            if connection.execute(delete(tables.unfinished).where(opened)).rowcount:
+                mine = tables.decisions.c.decision_id == record.row_id
+                connection.execute(update(tables.decisions).where(mine), dict(record.columns))
+                connection.execute(insert(tables.outbox), [_entry(record)])
+            _insert(connection, others)
+            _put_episodes(connection, episodes)
+
+    def close_abandoned(self, before: datetime) -> int:
+        """Close decisions opened before a moment, whose process died; returns how many."""
+        columns = tables.unfinished.c
+        query = select(columns.decision_id).where(columns.opened < tables.microseconds(before))
+        with self._database.reading() as connection:
+            names = connection.scalars(query).all()
+        for name in names:
+            row = self.decision(name)
+            if row is not None:
+                self.close_decision(row | {"delivered": "fallback", "degraded": "abandoned"})
+        return len(names)
+
+    def decision(self, decision_id: str) -> dict[str, Any] | None:
+        """The decision with this id as it was committed."""
+        return self._one("decisions", tables.decisions.c.decision_id == decision_id)
+
+    def feedback(self, feedback_id: str, *, tenant: str | None = None) -> dict[str, Any] | None:
+        """The feedback with this id; ids are the tenants' own, so name the tenant."""
+        columns = tables.feedback.c
+        condition = columns.feedback_id == feedback_id
+        if tenant is not None:
+            condition &= columns.tenant == tenant
+        return self._one("feedback", condition)
+
+    def user(self, tenant: str, user_id: str) -> dict[str, Any] | None:
+        """The latest profile of a user, a row of `users`."""
+        columns = tables.users.c
+        return self._one("users", and_(columns.tenant == tenant, columns.user_id == user_id))
+
+    def decisions(
+        self, tenant: str, *, user_id: str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """A tenant's decisions, newest first."""
+        columns = tables.decisions.c
+        query = select(columns.payload).where(columns.tenant == tenant)
+        if user_id is not None:
+            query = query.where(columns.user_id == user_id)
+        return self._many("decisions", query.order_by(columns.ts.desc()).limit(limit))
+
+    def last_decision(self, tenant: str, episode_id: str) -> dict[str, Any] | None:
+        """The newest decision of a tenant's conversation."""
+        columns = tables.decisions.c
+        query = select(columns.payload).where(
+            columns.tenant == tenant, columns.episode_id == episode_id
+        )
+        rows = self._many("decisions", query.order_by(columns.ts.desc()).limit(1))
+        return rows[0] if rows else None
+
+    def turns_of(self, conversation_id: str) -> list[dict[str, Any]]:
+        """Turns of a conversation in order."""
+        columns = tables.turns.c
+        query = select(columns.payload).where(columns.conversation_id == conversation_id)
+        return self._many("turns", query.order_by(columns.turn_index))
+
+    def feedback_of(
+        self, *, decision_id: str | None = None, episode_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Feedback on a decision or on a conversation, oldest first."""
+        columns = tables.feedback.c
+        about = or_(columns.decision_id == decision_id, columns.episode_id == episode_id)
+        return self._many("feedback", select(columns.payload).where(about).order_by(columns.ts))
+
+    def episode_by_prefix(self, tenant: str, user_id: str, prefix_hash: str) -> Episode | None:
+        """Where the conversation that starts with this prefix stands."""
+        columns = tables.episodes.c
+        query = select(tables.episodes).where(
+            columns.tenant == tenant, columns.user_id == user_id, columns.prefix_hash == prefix_hash
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else Episode(**row._mapping)
+
+    def user_state(self, tenant: str, user_id: str, encoder_id: str) -> UserState | None:
+        """What is known of a user in this encoder's space."""
+        with self._database.reading() as connection:
+            return read_state(connection, tenant, user_id, encoder_id)
+
+    def put_user_states(self, states: Sequence[UserState]) -> int:
+        """Write states, but never over one that knows a later event.
+
+        Returns:
+            How many were written.
+        """
+        with self._database.writing() as connection:
+            return write_states(connection, states)
+
+    def key_tenant(self, key_hash: str) -> str | None:
+        """Tenant of a valid key, none for one unknown, expired or revoked."""
+        key = self.keys.valid(key_hash)
+        return None if key is None else key.tenant
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def _one(self, table: str, condition: Any) -> dict[str, Any] | None:  # noqa: ANN401
+        rows = self._many(table, select(tables.metadata.tables[table].c.payload).where(condition))
+        return rows[0] if rows else None
+
+    def _many(self, table: str, query: Select[Any]) -> list[dict[str, Any]]:
+        with self._database.reading() as connection:
+            payloads = connection.scalars(query).all()
+        return [decoded(table, payload) for payload in payloads]
+
+
+def open_store(url: str) -> Store:
+    """Open the store at a SQLAlchemy URL; the first opening makes its tables and id.
+
+    Raises:
+        ConfigError: The URL is wrong, its driver is missing, or a later Rapport made the store.
+        UnavailableError: The database does not answer.
+    """
+    database = Database(url)
+    with database.writing() as connection:
+        tables.metadata.create_all(connection)
+        rows = connection.execute(select(tables.meta.c.name, tables.meta.c.value))
+        known = {str(name): str(value) for name, value in rows}
+        if not known:
+            known = {"store_id": new_id(), "version": str(tables.STORE_VERSION), "turn": ""}
+            made = [{"name": name, "value": value} for name, value in known.items()]
+            connection.execute(insert(tables.meta), made)
+    if int(known["version"]) > tables.STORE_VERSION:
+        remedy = f"this Rapport knows version {tables.STORE_VERSION}; install a newer one"
+        raise ConfigError("store version", known["version"], remedy)
+    return Store(database, known["store_id"])
+
+
+def _insert(connection: Connection, batch: Sequence[Record]) -> list[bool]:
+    seen = _existing(connection, batch)
+    fresh, new = [], []
+    for record in batch:
+        key = (record.table, record.tenant, record.row_id)
+        fresh.append(key not in seen)
+        if fresh[-1]:
+            seen.add(key)
+            new.append(record)
+    by_table = sorted(new, key=lambda record: record.table)
+    for name, group in groupby(by_table, key=lambda record: record.table):
+        rows = [dict(record.columns) for record in group]
+        if name == "users":
+            _put(connection, tables.users, ("tenant", "user_id"), rows)
+        else:
+            connection.execute(insert(tables.metadata.tables[name]), rows)
+    if new:
+        connection.execute(insert(tables.outbox), [_entry(record) for record in new])
+    return fresh
+
+
+def _existing(connection: Connection, batch: Sequence[Record]) -> set[tuple[str, str, str]]:
+    found = set()
+    by_table = sorted(batch, key=lambda record: record.table)
+    for name, group in groupby(by_table, key=lambda record: record.table):
+        if name == "users":
+            continue
+        columns = tables.metadata.tables[name].c
+        row_id = columns[ID_COLUMNS[name]]
+        wanted = [record.row_id for record in group]
+        query = select(columns.tenant, row_id).where(row_id.in_(wanted))
+        found |= {(name, tenant, known) for tenant, known in connection.execute(query)}
+    return found
+
+
+def _entry(record: Record) -> dict[str, str]:
+    return {
+        "table_name": record.table,
+        "tenant": record.tenant,
+        "row_id": record.row_id,
+        "payload": record.payload,
+    }
+
+
+def _put_episodes(connection: Connection, episodes: Sequence[Episode]) -> None:
+    if episodes:
+        key = ("tenant", "user_id", "prefix_hash")
+        _put(connection, tables.episodes, key, [vars(episode) for episode in episodes])
+
+
+def _put(
+    connection: Connection, table: Table, key: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows, replacing those with the same key; of equal keys the last one counts."""
+    last = {tuple(row[name] for name in key): row for row in rows}
+    for values in last:
+        same = [table.c[name] == value for name, value in zip(key, values, strict=True)]
+        connection.execute(delete(table).where(*same))
+    connection.execute(insert(table), [dict(row) for row in last.values()])

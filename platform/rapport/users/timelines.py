@@ -1,0 +1,65 @@
+"""Timelines: what each user wrote and did, in order, read from the lake for a stated purpose."""
+
+import polars as pl
+
+from rapport.lake import Lake
+
+KINDS = ("message", "click", "task_step", "rating", "dwell")
+"""Kinds of event a timeline holds; `rating` and `dwell` are feedback, the others turns."""
+CRISIS = "crisis"
+"""Facet of turns that nothing is ever learned from."""
+_ACTIONS = ("click", "task_step")
+_METRICS = ("rating", "dwell")
+_EVENT = ("user_id", "ts", "kind", "value", "turn_id")
+
+
+def messages(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFrame:
+    """What users wrote, by user and time: text messages of role `user`, none from a crisis.
+
+    Returns:
+        Columns `tenant, user_id, conversation_id, turn_id, turn_index, ts, text, agent_id`.
+    """
+    turns = lake.scan("turns", purpose=purpose)
+    return (
+        turns.filter(
+            pl.col("tenant") == tenant,
+            pl.col("role") == "user",
+            pl.col("kind") == "message",
+            pl.col("text").is_not_null(),
+            pl.col("facet").fill_null("") != CRISIS,
+        )
+        .select(
+            "tenant", "user_id", "conversation_id", "turn_id", "turn_index", "ts", "text", "agent_id"
+        )
+        .sort("user_id", "ts", "turn_index")
+        .collect()
+    )
+
+
+def events(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFrame:
+    """What users did, by user and time.
+
+    Returns:
+        Columns `user_id, ts, kind, value, turn_id`: `value` is the rating or the seconds read,
+        null for the others; `turn_id` is null for feedback and for messages of a crisis or
+        without text, which count as events and carry no vector.
+    """
+    turns = lake.scan("turns", purpose=purpose).filter(pl.col("tenant") == tenant)
+    feedback = lake.scan("feedback", purpose=purpose).filter(pl.col("tenant") == tenant)
+    return timeline(turns, feedback).collect()
+
+
+def timeline(turns: pl.LazyFrame, feedback: pl.LazyFrame) -> pl.LazyFrame:
+    """Merge rows of `turns` and `feedback` into one timeline; see `events`."""
+    readable = pl.col("text").is_not_null() & (pl.col("facet").fill_null("") != CRISIS)
+    wrote = turns.filter(pl.col("role") == "user", pl.col("kind") == "message").with_columns(
+        turn_id=pl.when(readable).then(pl.col("turn_id")), value=pl.lit(None, pl.Float64)
+    )
+    acted = turns.filter(pl.col("kind").is_in(_ACTIONS)).with_columns(
+        turn_id=pl.lit(None, pl.String), value=pl.lit(None, pl.Float64)
+    )
+    reported = feedback.filter(
+        pl.col("metric_name").is_in(_METRICS), pl.col("value").is_finite()
+    ).with_columns(kind=pl.col("metric_name"), turn_id=pl.lit(None, pl.String))
+    parts = [part.select(_EVENT) for part in (wrote, acted, reported)]
+    return pl.concat(parts).sort("user_id", "ts", "kind", "turn_id", maintain_order=True)

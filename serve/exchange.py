@@ -1,0 +1,186 @@
+"""One exchange: a message comes in, a reply is chosen, and the decision is on disk before it leaves.
+
+    guard in -> whose episode -> what the message says -> which persona -> which arm, or which of
+    k candidates -> the reply -> guard out -> decision, turns and outbox in one transaction
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from rapport.errors import ServingError, UnavailableError
+from rapport.governance.guard import crisis_reply
+from rapport.language.engine import GenerationRequest
+from rapport.store import Store
+
+from .answer import Answer, Usage
+from .bundle import Bundles
+from .minds import Minds
+from .parties import Parties
+from .plan import Plan, Planner, Speech
+from .ranking import Ranking, Writer
+from .reading import Reader
+from .wire import ChatRequest
+
+DEADLINE_S = 60.0
+GUARD_EVERY = 200
+"""Characters of a streamed reply between two looks of the output guard."""
+
+
+class Exchanges:
+    """Answer messages. Shared by all requests of a replica."""
+
+    def __init__(
+        self,
+        *,
+        bundles: Bundles,
+        store: Store,
+        reader: Reader,
+        minds: Minds,
+        parties: Parties,
+        writer: Writer,
+        explore: float | None = None,
+    ) -> None:
+        self.store, self.bundles = store, bundles
+        self._reader, self._minds, self._parties, self._writer = reader, minds, parties, writer
+        self._planner = Planner(minds, explore=explore)
+        self._ranking = Ranking(writer, reader)
+
+    async def answer(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Answer:
+        """Choose a reply and start saying it.
+
+        Raises:
+            ServingError: The request asks for what cannot be.
+            UnavailableError: The store is down; nothing is half-done.
+        """
+        plan = await asyncio.to_thread(self._plan, tenant, asked, header_user)
+        if plan.mode == "rerank" and plan.ready is None:
+            plan = await self._ranking.rank(plan)
+        speech = Speech(delivered=plan.delivered, usage=Usage())
+        if asked.stream:
+            pieces = self._streamed(plan, speech)
+        else:
+            pieces = _once(await self._whole(plan, speech))
+        return Answer(
+            inference_id=plan.decision_id,
+            model=asked.model,
+            block=lambda: plan.block(speech),
+            pieces=pieces,
+            usage=speech.usage,
+        )
+
+    def model_names(self) -> list[str]:
+        """Return what `model` may name."""
+        bundle, base = self.bundles.now, self._parties.base_model
+        personas = [name for name in bundle.layout.personas if bundle.release_id]
+        adapters = [f"{base}:{name}" for name in bundle.adapters]
+        return ["rapport", *(f"rapport:{name}" for name in personas), base, *adapters]
+
+    def _plan(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
+        started = time.monotonic()
+        said = next((m.text for m in reversed(asked.messages) if m.role == "user"), "")
+        if not said.strip():
+            raise ServingError("messages: there is no user message with text", "messages")
+        if asked.model not in self.model_names():
+            raise ServingError(f"model {asked.model!r} is not served; see /v1/models", "model")
+        bundle = self.bundles.now
+        party = self._parties.party(tenant, asked, header_user)
+        episode = self._parties.episode(party, asked)
+        party = self._parties.settled(party, episode)
+        reading = self._reader.read(said)
+        plan = Plan(
+            asked=asked,
+            bundle=bundle,
+            party=party,
+            episode=episode,
+            reading=reading,
+            said=said,
+            base_model=self._parties.base_model,
+            started=started,
+        )
+        if reading.verdict.kind == "crisis":
+            return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))
+        return self._planner.decided(plan)
+
+    async def _whole(self, plan: Plan, speech: Speech) -> str:
+        """Write, guard and commit; only then is there a text to send."""
+        if plan.ready is not None:
+            speech.text = plan.ready
+        else:
+            async for _ in self._written(plan, speech):
+                pass
+        self._guarded(plan, speech)
+        await asyncio.to_thread(self._commit, plan, speech)
+        return speech.text
+
+    async def _streamed(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
+        """Commit the decision, then say the reply as it is written, guarded on the way."""
+        if not plan.asked.dryrun:
+            await asyncio.to_thread(self.store.open_decision, plan.decision_row(speech))
+        try:
+            if plan.ready is not None:
+                speech.text = plan.ready
+                yield plan.ready
+            else:
+                async for piece in self._checked(plan, speech):
+                    yield piece
+        except GeneratorExit:
+            speech.degraded = "client_gone"
+            raise
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._commit, plan, speech, opened=True))
+
+    async def _checked(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
+        """Let text out only once the guard has seen it, every `GUARD_EVERY` characters."""
+        sent = 0
+        async for _ in self._written(plan, speech):
+            if len(speech.text) - sent >= GUARD_EVERY or sent == 0:
+                if self._reader.guards_out(speech.text):
+                    break
+                yield speech.text[sent:]
+                sent = len(speech.text)
+        replaced = self._guarded(plan, speech)
+        if not replaced:
+            yield speech.text[sent:]
+        else:
+            yield ("\n\n" if sent else "") + speech.text
+
+    async def _written(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
+        """Let the engine write; a slow or dead one is answered for by the approved library."""
+        request = GenerationRequest(
+            request_id=plan.decision_id,
+            messages=plan.prompt(),
+            adapter=plan.adapter[0],
+            sampling=plan.sampling(),
+        )
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                async for delta in self._writer.stream(request, plan.adapter[1]):
+                    speech.hear(delta)
+                    yield delta.text
+        except (UnavailableError, TimeoutError):
+            speech.fall_back(plan.library_reply(), reason="engine")
+
+    def _guarded(self, plan: Plan, speech: Speech) -> bool:
+        """Replace a reply that must not leave; says whether it did."""
+        rule = self._reader.guards_out(speech.text)
+        if rule is None or plan.delivered == "guard_replaced":
+            return False
+        speech.replace(plan.library_reply(), rule=rule)
+        return True
+
+    def _commit(self, plan: Plan, speech: Speech, *, opened: bool = False) -> None:
+        if plan.asked.dryrun:
+            return
+        rows = [("turns", plan.user_turn()), ("turns", plan.reply_turn(speech))]
+        ended = self._parties.continued(plan, speech.text)
+        decision = plan.decision_row(speech)
+        if opened:
+            self.store.close_decision(decision, rows, episodes=[ended])
+        else:
+            self.store.commit([("decisions", decision), *rows], episodes=[ended])
+        self._planner.remember(plan)
+
+
+async def _once(text: str) -> AsyncIterator[str]:
+    yield text

@@ -1,0 +1,130 @@
+"""The wire format: OpenAI's chat completions, and Rapport's extras under the `rapport::` prefix."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rapport.errors import ServingError
+
+Mode = Literal["observe", "arm_first", "rerank", "control"]
+
+
+class Message(BaseModel):
+    """One chat message; content may be OpenAI's list of parts, of which text counts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+
+    @property
+    def text(self) -> str:
+        """The message's plain text."""
+        if isinstance(self.content, list):
+            return "\n".join(str(part["text"]) for part in self.content if part.get("text"))
+        return self.content or ""
+
+
+class UserFields(BaseModel):
+    """What a request says of its user (`rapport::user`)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str | None = Field(default=None, min_length=1, max_length=256)
+    age_band: str | None = None
+    jurisdiction: str | None = None
+    purposes: list[str] | None = None
+    attributes: dict[str, str] = {}
+
+
+class StreamOptions(BaseModel):
+    """OpenAI's stream options."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """Body of `POST /v1/chat/completions`. Unknown OpenAI fields are let through unread."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    model: str = "rapport"
+    messages: list[Message] = Field(min_length=1, max_length=512)
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    max_tokens: int | None = Field(default=None, ge=1, le=1024)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=1024)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    metadata: dict[str, str] | None = None
+    episode_id: str | None = Field(default=None, alias="rapport::episode_id", max_length=64)
+    tags: dict[str, str] = Field(default={}, alias="rapport::tags")
+    dryrun: bool = Field(default=False, alias="rapport::dryrun")
+    mode: Mode | None = Field(default=None, alias="rapport::mode")
+    who: UserFields = Field(default=UserFields(), alias="rapport::user")
+    agent_id: str = Field(default="emotional_support", alias="rapport::agent_id")
+    journey_id: str | None = Field(default=None, alias="rapport::journey_id")
+    task_id: str | None = Field(default=None, alias="rapport::task_id")
+    explain: bool = Field(default=False, alias="rapport::explain")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_extras(cls, values: Any) -> Any:  # noqa: ANN401
+        known = {field.alias for field in cls.model_fields.values() if field.alias}
+        unknown = [key for key in values if key.startswith("rapport::") and key not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not known; known: {', '.join(sorted(known))}")  # noqa: TRY003
+        return values
+
+    @property
+    def limit_tokens(self) -> int:
+        """Longest reply asked for, in tokens."""
+        return self.max_completion_tokens or self.max_tokens or 60
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Stop strings as a tuple."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+class FeedbackRequest(BaseModel):
+    """Body of `POST /v1/feedback`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision_id: str | None = None
+    episode_id: str | None = None
+    metric_name: str
+    value: bool | float | str
+    tags: dict[str, str] = {}
+    feedback_id: str | None = Field(default=None, min_length=1, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "FeedbackRequest":
+        if (self.decision_id is None) == (self.episode_id is None):
+            raise ValueError("give exactly one of decision_id and episode_id")  # noqa: TRY003
+        return self
+
+
+def error_body(error: ServingError) -> dict[str, dict[str, str | None]]:
+    """Shape an error as OpenAI clients expect it."""
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return {
+        "error": {
+            "message": str(error),
+            "type": kind,
+            "code": error.code,
+            "param": error.param,
+        }
+    }
+
+
+def refused(error: ValidationError) -> ServingError:
+    """Turn pydantic's first finding into a 400 that names the field, never the value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    param = ".".join(str(part) for part in first["loc"]) or "body"
+    return ServingError(f"{param}: {first['msg']}", param)

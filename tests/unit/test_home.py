@@ -1,0 +1,44 @@
+import multiprocessing
+
+import pytest
+
+from rapport.errors import LockedError
+from rapport.home import Home, user_key
+
+
+def _hold(root, ready, done):
+    with Home(root).lock("run"):
+        ready.set()
+        done.wait(20)
+
+
+def test_a_second_holder_is_refused_naming_the_first(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path, ready, done))
+    holder.start()
+    try:
+        assert ready.wait(20)
+        home = Home(tmp_path)
+        with pytest.raises(LockedError, match=f"process {holder.pid}"), home.lock("run"):
+            pass
+        with home.lock("serve"):
+            pass
+    finally:
+        done.set()
+        holder.join(20)
+    with Home(tmp_path).lock("run"):
+        pass
+
+
+def test_the_secret_is_made_once_and_private(tmp_path):
+    home = Home(tmp_path)
+    assert home.secret() == Home(tmp_path).secret()
+    assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_user_keys_depend_on_tenant_and_secret():
+    key = user_key(b"s", "t", "alice")
+    assert len(key) == 32
+    assert len({key, user_key(b"s", "u", "alice"), user_key(b"z", "t", "alice")}) == 3
+    assert "alice" not in key
