@@ -41,9 +41,7 @@ class Answer:
         """Response headers that name the decision."""
         names = {"decision-id": "decision_id", "persona": "persona_id", "policy": "policy_version"}
         block = self.block()
-        return {
-            f"x-rapport-{name}": str(block[key]) for name, key in names.items() if block[key]
-        }
+        return {f"x-rapport-{name}": str(block[key]) for name, key in names.items() if block[key]}
 
     async def completion(self) -> dict[str, Any]:
         """Shape the whole answer as OpenAI's chat completion."""
@@ -69,9 +67,7 @@ class Answer:
             yield _event({**body, "usage": self.usage.as_openai()})
         yield "data: [DONE]\n\n"
 
-    def _chunk(
-        self, delta: Mapping[str, str], *, finish: str | None = None, **more: object
-    ) -> str:
+    def _chunk(self, delta: Mapping[str, str], *, finish: str | None = None, **more: object) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return _event({**self._head("chat.completion.chunk"), "choices": [choice], **more})
 

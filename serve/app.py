@@ -22,7 +22,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 
-from rapport.affect import load_scorer
+from rapport.affect.scorers import load_scorer
 from rapport.config import ENCODER_URI, LANGUAGE_URI, Config
 from rapport.governance.guard import Guard
 from rapport.governance.tenants import load_tenants

@@ -11,7 +11,7 @@ from rapport.errors import RapportError
 from rapport.language.adapters import find_adapters
 from rapport.language.discriminator import ReplyDiscriminator
 from rapport.language.library import Library
-from rapport.personas import PersonaModel
+from rapport.personas.model import PersonaModel
 from rapport.policy.features import Layout
 from rapport.policy.policy import Policy, uniform_policy
 from rapport.release import current, verify
@@ -35,7 +35,7 @@ class Bundle:
     policy: Policy
     router: PersonaRouter | None = None
     adapters: Mapping[str, Path] = field(default_factory=dict)
-    library: Library = field(default_factory=Library)
+    library: Library = field(default_factory=lambda: Library({}))
     discriminator: ReplyDiscriminator | None = None
     strategies: StrategyScorer | None = None
 

@@ -1,7 +1,7 @@
-"""One exchange: a message comes in, a reply is chosen, and the decision is on disk before it leaves.
+"""One exchange: a message comes in, a reply is chosen, its decision is on disk before it leaves.
 
-    guard in -> whose episode -> what the message says -> which persona -> which arm, or which of
-    k candidates -> the reply -> guard out -> decision, turns and outbox in one transaction
+guard in -> whose episode -> what the message says -> which persona -> which arm, or which of
+k candidates -> the reply -> guard out -> decision, turns and outbox in one transaction
 """
 
 import asyncio
@@ -30,7 +30,7 @@ GUARD_EVERY = 200
 class Exchanges:
     """Answer messages. Shared by all requests of a replica."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the whole graph meets here
         self,
         *,
         bundles: Bundles,
@@ -135,7 +135,7 @@ class Exchanges:
         sent = 0
         async for _ in self._written(plan, speech):
             if len(speech.text) - sent >= GUARD_EVERY or sent == 0:
-                if self._reader.guards_out(speech.text):
+                if self._reader.fault(speech.text):
                     break
                 yield speech.text[sent:]
                 sent = len(speech.text)
@@ -163,7 +163,7 @@ class Exchanges:
 
     def _guarded(self, plan: Plan, speech: Speech) -> bool:
         """Replace a reply that must not leave; says whether it did."""
-        rule = self._reader.guards_out(speech.text)
+        rule = self._reader.fault(speech.text)
         if rule is None or plan.delivered == "guard_replaced":
             return False
         speech.replace(plan.library_reply(), rule=rule)

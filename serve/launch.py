@@ -52,7 +52,9 @@ def _fresh_key(home: Home) -> str:
     """Make a key for the embedded tenant; only its hash is kept."""
     key = fresh_key()
     store = open_store(home.store_url)
-    store.keys.add(key_hash(key), tenant=EMBEDDED_TENANT, scopes={"serve"}, label="printed at start")
+    store.keys.add(
+        key_hash(key), tenant=EMBEDDED_TENANT, scopes={"serve"}, label="printed at start"
+    )
     store.close()
     return key
 

@@ -2,13 +2,13 @@
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport.affect import CurveState
+from rapport.affect.curve import CurvePoint, advance
 from rapport.store import Store
 from rapport.users.encoder import UserEncoder
 
@@ -26,7 +26,7 @@ class Mind:
     last_ts: datetime | None = None
     episode_id: str | None = None
     """Conversation that the curve and the last arm belong to."""
-    curve: CurveState = field(default_factory=CurveState)
+    curve: CurvePoint = CurvePoint()
     last_arm: str | None = None
 
     def heard(
@@ -43,13 +43,13 @@ class Mind:
                 elapsed_s=gone,
                 turn_vector=reading.vector,
             )
-        curve = self.curve if same else CurveState()
+        curve = self.curve if same else CurvePoint()
         return replace(
             self,
             vector=vector,
             last_ts=ts,
             episode_id=episode_id,
-            curve=curve.advanced(reading.sentiment),
+            curve=advance(curve, reading.sentiment),
             last_arm=self.last_arm if same else None,
         )
 

@@ -100,7 +100,9 @@ class Parties:
     def _next_index(self, party: Party, episode_id: str) -> int:
         turns = self._store.turns_of(episode_id)
         if any(turn["tenant"] != party.tenant for turn in turns):
-            raise ServingError("rapport::episode_id belongs to somebody else", "rapport::episode_id")
+            raise ServingError(
+                "rapport::episode_id belongs to somebody else", "rapport::episode_id"
+            )
         return max((int(turn["turn_index"]) + 1 for turn in turns), default=0)
 
 

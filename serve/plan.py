@@ -1,4 +1,4 @@
-"""The plan of one reply: who answers, under which arm, drawn from what; then what was really said."""
+"""The plan of one reply: who answers, under which arm, drawn from what; then what was said."""
 
 import hashlib
 import secrets
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rapport.arms import Arm, load_menu
 from rapport.governance.redaction import redact
 from rapport.language.engine import Delta
+from rapport.language.library import approved_reply
 from rapport.language.prompts import Message, build
 from rapport.language.sampling import Sampling
 from rapport.policy.features import Situation
@@ -130,7 +131,8 @@ class Plan:
     def library_reply(self) -> str:
         """Choose an approved reply of the arm drawn, else one that asks what was meant."""
         arm = self.arm or load_menu(self.party.agent_id)["clarify"]
-        return secrets.choice(arm.replies)
+        used = [m.text for m in self.asked.messages if m.role == "assistant"]
+        return approved_reply(arm, used=used, seed=secrets.randbits(31))
 
     def decision_row(self, speech: Speech) -> dict[str, Any]:
         """Build the row of the decisions table; the same id before and after the reply."""
@@ -285,9 +287,9 @@ class Planner:
 
     def _adapted(self, plan: Plan) -> Plan:
         bundle, route = plan.bundle, plan.route
-        if plan.arm and bundle.library.serves(plan.party.agent_id, plan.arm.name):
-            if plan.mode == "arm_first":
-                return replace(plan, ready=plan.library_reply(), origin="library")
+        withheld = plan.arm and bundle.library.answers(plan.party.agent_id, plan.arm.name)
+        if withheld and plan.mode == "arm_first":
+            return replace(plan, ready=plan.library_reply(), origin="library")
         if plan.party.protected:
             return plan
         adapter = bundle.adapter(

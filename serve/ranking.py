@@ -56,7 +56,7 @@ class Ranking:
                 kept = [
                     (arm, text)
                     for arm, text in zip(arms, texts, strict=True)
-                    if self._reader.guards_out(text) is None
+                    if self._reader.fault(text) is None
                 ]
                 if len(kept) < 2:
                     return replace(plan, mode="arm_first")

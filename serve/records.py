@@ -59,7 +59,12 @@ class Episode:
 
 
 def turn_row(
-    party: Party, episode: Episode, *, role: str, text: str, **columns: Any  # noqa: ANN401
+    party: Party,
+    episode: Episode,
+    *,
+    role: str,
+    text: str,
+    **columns: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     """Build a message turn; an assistant's stands right after its user's."""
     reply = role == "assistant"

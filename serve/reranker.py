@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport.affect import EMOTIONS
+from rapport.affect.scorers import EMOTIONS
 from rapport.arms import Arm, Menu, load_menu
 from rapport.policy.behaviour import draw
 from rapport.policy.features import Situation, group_emotions

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport.personas import PersonaModel
+from rapport.personas.model import PersonaModel
 from rapport.users.encoder import UserEncoder
 
 from .reading import Reading
@@ -49,7 +49,7 @@ class PersonaRouter:
         second = float(ranked[-2]) if len(ranked) > 1 else 0.0
         return Route(
             posterior=posterior,
-            persona_id=self._personas.persona_ids[int(posterior.argmax())],
+            persona_id=self._personas.names[int(posterior.argmax())],
             margin=float(ranked[-1]) - second,
             n_eff=float(parts.n[0]),
         )

@@ -58,6 +58,7 @@ class ChatRequest(BaseModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     stop: str | list[str] | None = None
     seed: int | None = None
+    n: int = Field(default=1, ge=1, le=1)
     user: str | None = None
     safety_identifier: str | None = None
     metadata: dict[str, str] | None = None
@@ -77,7 +78,7 @@ class ChatRequest(BaseModel):
         known = {field.alias for field in cls.model_fields.values() if field.alias}
         unknown = [key for key in values if key.startswith("rapport::") and key not in known]
         if unknown:
-            raise ValueError(f"{unknown[0]} is not known; known: {', '.join(sorted(known))}")  # noqa: TRY003
+            raise ValueError(f"{unknown[0]} is not known; known: {', '.join(sorted(known))}")
         return values
 
     @property
@@ -106,7 +107,7 @@ class FeedbackRequest(BaseModel):
     @model_validator(mode="after")
     def _one_target(self) -> "FeedbackRequest":
         if (self.decision_id is None) == (self.episode_id is None):
-            raise ValueError("give exactly one of decision_id and episode_id")  # noqa: TRY003
+            raise ValueError("give exactly one of decision_id and episode_id")
         return self
 
 

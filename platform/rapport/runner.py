@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from rapport.config import JobConfig, resolve
-from rapport.errors import RapportError
+from rapport.errors import GateRefusedError, RapportError
 
 C = TypeVar("C", bound=JobConfig)
 Result = Mapping[str, Any]
@@ -26,7 +26,7 @@ def run_job(config_type: type[C], call: Callable[[C], Result], *, file: str) -> 
     `--config FILE` (default `configs/<job>.yaml` beside the job's file), `--set a.b=c`
     (repeatable), `--home DIR`, `--json`. The result is one JSON object on stdout with `--json`,
     else a short table; `seconds` is added to it. Errors of ours end with their message and exit
-    code.
+    code; a result with `refused` true is the gate's no, and the exit code 3.
     """
     name = Path(file).stem
     arguments = _parser(name).parse_args()
@@ -50,7 +50,7 @@ def run_job(config_type: type[C], call: Callable[[C], Result], *, file: str) -> 
         sys.stderr.write(f"{name}: interrupted\n")
         return 130
     show(result, as_json=arguments.json)
-    return 0
+    return GateRefusedError.exit_code if result.get("refused") else 0
 
 
 def show(result: Result, *, as_json: bool) -> None:

@@ -49,7 +49,7 @@ def world(seed: int, *, users: int = 1500, turns: int = 20) -> World:
     return World(
         data=data,
         expected=vocabulary_rewards(layout, truth),
-        control=float(truth["control_reward"].mean()),
+        control=float(truth["control_reward"].to_numpy().mean()),
         rows=np.array([part_of(user) for user in data.user]),
     )
 
@@ -79,7 +79,9 @@ def read(messages: pl.DataFrame, personas: int) -> Readings:
     train = np.array([part_of(user) == "train" for user in messages["user_id"]])
     namer = LogisticRegression(C=1.0, max_iter=200)
     namer.fit(table[train], messages["persona"].to_numpy()[train])
-    evidence = pl.DataFrame(namer.predict_log_proba(table), schema=[f"p{k}" for k in range(personas)])
+    evidence = pl.DataFrame(
+        namer.predict_log_proba(table), schema=[f"p{k}" for k in range(personas)]
+    )
     # Turns before the reply only: a running sum within the user, in time order.
     summed = (
         pl.concat([messages.with_row_index("row"), evidence], how="horizontal")
@@ -129,7 +131,9 @@ def vocabulary_rewards(layout: Layout, truth: pl.DataFrame) -> np.ndarray:
     padded = expected_rewards(truth)
     placed = np.full((truth.height, len(layout.arms)), np.nan)
     arms = truth["arms"].to_list()
-    menus = {agent: layout.arm_index(names) for agent, names in zip(truth["agent_id"], arms)}
+    menus = {
+        agent: layout.arm_index(names) for agent, names in zip(truth["agent_id"], arms, strict=True)
+    }
     agents = truth["agent_id"].to_numpy()
     for agent, columns in menus.items():
         rows = np.flatnonzero(agents == agent)

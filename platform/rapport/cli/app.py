@@ -36,11 +36,11 @@ def simulate(
 ) -> None:
     """Write logs of users with known minds, truth beside them."""
     from rapport.errors import ConfigError
-    from rapport.simulation import SimulationConfig, simulate, write
+    from rapport.simulation import SimulationConfig, generate, write
 
     if out.exists() and any(out.iterdir()):
         raise ConfigError("--out", str(out), "the folder holds files; name a new or empty one")
-    log = simulate(SimulationConfig(users=users, turns=turns, days=days, seed=seed))
+    log = generate(SimulationConfig(users=users, turns=turns, days=days, seed=seed))
     write(log, out)
     counts = {name: getattr(log, name).height for name in ("turns", "decisions", "feedback")}
     show({"folder": str(out), "users": users, **counts}, as_json=json_)

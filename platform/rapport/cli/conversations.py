@@ -9,9 +9,9 @@ from typing import Any
 
 import openai
 
-from rapport.simulation import Reaction, SimulatedUser
+from rapport.simulation.live import Reaction, SimulatedUser
 
-MAX_TURNS = 12
+Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     """Kinds of the errors that ended a conversation, texts left out."""
     seconds: float = 0.0
+    ranked: list[dict[str, Any]] = field(default_factory=list)
+    """One ranked list: candidates with nlp, rec and their product."""
 
 
 class Conversations:
@@ -53,36 +55,55 @@ class Conversations:
         self.outcome.seconds = time.monotonic() - started
         return self.outcome
 
+    def ranked_list(self, user: SimulatedUser) -> list[dict[str, Any]]:
+        """Ask for one reply in mode `rerank` and return its candidates, best product first."""
+        said: Messages = [{"role": "user", "content": user.first_message()}]
+        extra = {"rapport::mode": "rerank", "rapport::explain": True}
+        _, block = self._ask(user, said, extra)
+        rows = [
+            {
+                "arm": found["arm"],
+                "nlp": found["nlp_score"],
+                "rec": found["rec_score"],
+                "nlp x rec": found["nlp_score"] * found["rec_score"],
+                "probability": found["probability"],
+                "reply": found["text"],
+            }
+            for found in block["candidates"]
+        ]
+        return sorted(rows, key=lambda row: -row["nlp x rec"])
+
     def _converse(self, user: SimulatedUser) -> None:
-        messages: list[dict[str, str]] = []
+        try:
+            while not self._enough():
+                self._hold_one(user)
+        except openai.OpenAIError as error:
+            with self._lock:
+                self.outcome.failures.append(type(error).__name__)
+
+    def _hold_one(self, user: SimulatedUser) -> None:
+        messages: Messages = []
         said: str | None = user.first_message()
-        for _ in range(MAX_TURNS):
-            if said is None or self._enough():
-                return
+        while said is not None and not self._enough():
             messages.append({"role": "user", "content": said})
-            try:
-                reply, decision = self._ask(user, messages)
-                messages.append({"role": "assistant", "content": reply})
-                reaction = user.react(reply)
-                sent = self._give(decision["decision_id"], reaction)
-            except openai.OpenAIError as error:
-                with self._lock:
-                    self.outcome.failures.append(type(error).__name__)
-                return
+            reply, decision = self._ask(user, messages, {})
+            messages.append({"role": "assistant", "content": reply})
+            reaction = user.react(reply)
+            sent = self._give(decision["decision_id"], reaction)
             with self._lock:
                 self.outcome.exchanges.append(Exchange(user.user_id, said, reply, decision))
                 self.outcome.feedback += sent
-            said = None if reaction.left else reaction.message
+            said = reaction.message
 
     def _ask(
-        self, user: SimulatedUser, messages: list[dict[str, str]]
+        self, user: SimulatedUser, messages: Messages, extra: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
-        extra = {"rapport::user": {"id": user.user_id}, "rapport::agent_id": user.agent_id}
+        who = {"rapport::user": {"id": user.user_id}, "rapport::agent_id": user.agent_id}
         answer = self._client.chat.completions.create(
             model="rapport",
             messages=messages,  # type: ignore[arg-type]  the SDK wants its own TypedDicts
             max_tokens=40,
-            extra_body=extra,
+            extra_body={**who, **extra},
         )
         block: dict[str, Any] = (answer.model_extra or {})["rapport"]
         return answer.choices[0].message.content or "", block

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from rapport.cli import demo_report as report
 from rapport.cli.conversations import Conversations, Outcome
 from rapport.cli.first_reply import first_reply
@@ -14,10 +13,13 @@ from rapport.cli.serving import served
 from rapport.cli.stages import run_stage
 from rapport.config import ENCODER_URI, LANGUAGE_URI
 from rapport.home import Home
-from rapport.simulation import SimulatedUser, SimulationConfig, generate, write
+from rapport.simulation import SimulationConfig, generate, write
+from rapport.simulation.live import SimulatedUser
 
 DECISIONS = 160
-"""Decisions to serve over HTTP; a few more than are promised, since the last may overlap."""
+"""Decisions to serve over HTTP."""
+TALKERS = 16
+"""Simulated users who talk; eight at once."""
 GUIDE_MINUTES = 14.0
 """Length that the budgets in the jobs' configurations add up to."""
 
@@ -34,6 +36,11 @@ class Demo:
     """Factor on every stage's budget."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def world(self) -> SimulationConfig:
+        """The simulated world that the log and the talking users come from."""
+        return SimulationConfig(users=self.users, turns=20, seed=self.seed)
 
     def stage(self, job: str, *, label: str | None = None, **settings: object) -> dict[str, Any]:
         """Run a job with its budget scaled, and keep its result under its label."""
@@ -96,7 +103,7 @@ def _simulated(demo: Demo) -> Path:
     folder = demo.home.work / f"log-{demo.users}-{demo.seed}"
     if not (folder / "log.json").exists():
         started = time.monotonic()
-        log = generate(SimulationConfig(users=demo.users, turns=20, seed=demo.seed))
+        log = generate(demo.world)
         write(log, folder)
         sizes = {"turns": log.turns.height, "decisions": log.decisions.height}
         demo.note("simulate", started, {"runner": "one process", **sizes})
@@ -114,7 +121,7 @@ def _learn_what(demo: Demo) -> None:
 
 def _serve(demo: Demo) -> Outcome:
     """Let simulated users talk to the graph over HTTP, and ask for one ranked list."""
-    users = SimulatedUser.several(12, seed=demo.seed + 1)
+    users = SimulatedUser.several(TALKERS, seed=demo.seed + 1, config=demo.world)
     started = time.monotonic()
     with served(demo.home.root) as ready:
         demo.note("serve until ready", started, {"runner": "Ray Serve"})

@@ -8,7 +8,7 @@ from rapport.arms import load_menu
 from rapport.config import LANGUAGE_URI
 from rapport.home import Home
 from rapport.schema import new_id
-from rapport.simulation import SimulatedUser
+from rapport.simulation.live import SimulatedUser
 from rapport.text import load_encoder
 
 
@@ -36,7 +36,7 @@ def first_reply(home: Home, *, seed: int) -> FirstReply:
     from rapport.language.sampling import Sampling
     from rapport.language.transformers_engine import TransformersEngine
     from rapport.models import pull
-    from rapport.personas import PersonaModel
+    from rapport.personas.model import PersonaModel
 
     message = SimulatedUser.several(1, seed=seed + 7)[0].first_message()
     model = PersonaModel.load(home.work / "personas")
@@ -53,7 +53,7 @@ def first_reply(home: Home, *, seed: int) -> FirstReply:
     best = int(posterior.argmax())
     return FirstReply(
         message=message,
-        persona_id=model.persona_ids[best],
+        persona_id=model.names[best],
         posterior=float(posterior[best]),
         arm=arm.name,
         probabilities={each.name: 1 / len(arms) for each in arms},

@@ -59,9 +59,7 @@ def embed_texts_ray(
     texts: Sequence[str], *, encoder_uri: str, actors: int = ACTORS, batch_size: int = BATCH
 ) -> FloatArray:
     """Vectors [N, D] of N >= 1 texts in their order, by `stream_texts`."""
-    streamed = stream_texts(
-        texts, encoder_uri=encoder_uri, actors=actors, batch_size=batch_size
-    )
+    streamed = stream_texts(texts, encoder_uri=encoder_uri, actors=actors, batch_size=batch_size)
     rows, vectors = zip(*streamed, strict=True)
     result = np.empty((len(texts), vectors[0].shape[1]), np.float32)
     result[np.concatenate(rows)] = np.concatenate(vectors)
@@ -69,7 +67,7 @@ def embed_texts_ray(
 
 
 def _embedder(encoder_uri: str) -> type:
-    """An actor class with its model's URI inside: constructor arguments would not survive a restart."""
+    """An actor class with its URI inside: constructor arguments may be lost before a restart."""
 
     class Embedder:
         def __init__(self) -> None:

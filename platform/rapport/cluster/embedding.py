@@ -26,7 +26,7 @@ class EmbedConfig(JobConfig):
 
 
 def embed_log(config: EmbedConfig) -> dict[str, Any]:
-    """Embed the turns that have no vector yet, and every user; leave the user encoder for others."""
+    """Embed the turns that have no vector yet, and every user; leave the user encoder behind."""
     home, lake = Home(config.home), lake_of(config)
     encoder = load_encoder(config.encoder)
     missing = missing_turns(lake, encoder_id=encoder.encoder_id, tenant=config.tenant)

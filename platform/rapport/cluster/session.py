@@ -83,7 +83,8 @@ def _start(folder: Path, *, cpus: int | None, object_store_bytes: int) -> None:
 
 
 def _described(*, local: bool) -> RaySession:
-    cpus = int(ray.cluster_resources().get("CPU", 1))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cpus = int(resources.get("CPU", 1))
     return RaySession(ray.get_runtime_context().gcs_address, cpus, local)
 
 

@@ -25,7 +25,7 @@ from rapport.evaluation.estimators import (
     logging_terms,
     snips_terms,
 )
-from rapport.evaluation.intervals import Bootstrap, FloatArray, Terms, estimate
+from rapport.evaluation.intervals import Bootstrap, Estimate, FloatArray, Terms, estimate
 from rapport.evaluation.verdict import (
     TOO_LITTLE,
     GateSettings,
@@ -114,6 +114,7 @@ def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None =
         settings=settings,
         n=len(keep),
         reported=int(keep.sum()),
+        values=judge.values(),
         needed_n=needed_rows(rows, sample=sample, n=len(keep)),
         sample=sample,
         reporting_rates=diagnostics.reporting_rates(evidence.log, evidence.arms),
@@ -152,7 +153,7 @@ class _Judge:
 
     def groups(self) -> list[Row]:
         rows = [
-            self._group(f"{kind}={label}", labels == label)
+            self._group(f"{kind}/{label}", labels == label)
             for kind, labels in self.seen.groups.items()
             for label in np.unique(labels)
         ]
@@ -187,6 +188,19 @@ class _Judge:
             "mean_weight": float(raw.mean()),
             "mean_weight_stderr": float(raw.std() / np.sqrt(n)),
         }
+
+    def values(self) -> dict[str, Estimate]:
+        log, by = self.seen.log, Bootstrap(self.settings.resamples, self.settings.seed)
+        clip = self.settings.clip
+        terms = {
+            "snips": snips_terms(log, self.target, clip=clip),
+            "dr": dr_terms(log, self.target, self.seen.q_hat, clip=clip),
+            "logging": logging_terms(log),
+        }
+        control = self.seen.control
+        if control is not None and len(np.unique(control.user)) > 1:
+            terms["control"] = logging_terms(control)
+        return {name: estimate(one, by) for name, one in terms.items()}
 
     def sources(self) -> dict[str, dict[str, float]]:
         if self.seen.source is None:

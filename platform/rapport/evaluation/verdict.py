@@ -47,6 +47,8 @@ class Row:
     stderr: float | None = None
     low: float | None = None
     """One-sided 95 % lower bound of the gain."""
+    high: float | None = None
+    """One-sided 95 % upper bound."""
     bound: float | None = None
     note: str = ""
 
@@ -74,6 +76,7 @@ def judged(group: str, estimator: str, found: Estimate, *, bound: float) -> Row:
         estimate=found.value,
         stderr=found.stderr,
         low=found.low,
+        high=found.high,
         bound=bound,
     )
 
@@ -93,6 +96,8 @@ class Verdict:
     """Those something came back for; the estimates rest on them."""
     needed_n: int | None
     """Decisions of gate users that would do, where too few is all that is wrong."""
+    values: Mapping[str, Estimate]
+    """Reward a decision with 95 % interval: the candidate by `snips` and `dr`, logging, control."""
     sample: Mapping[str, float]
     reporting_rates: Mapping[str, float]
     error_rates: Mapping[str, float]
@@ -101,7 +106,7 @@ class Verdict:
 
     @property
     def too_little_data(self) -> tuple[str, ...]:
-        """Groups that were not judged; a persona among them keeps the old policy."""
+        """Groups (`kind/label`) that were not judged; a persona among them keeps the old policy."""
         return tuple(row.group for row in self.rows if row.note == TOO_LITTLE)
 
     def to_json(self) -> dict[str, Any]:
@@ -137,10 +142,10 @@ def error_rates(rows: Sequence[Row]) -> dict[str, float]:
 
     `false_promotion` bounds the chance that a policy no better overall passes; `detectable_gain`
     (reward units) is the overall gain that passes in 80 % of cases; `false_refusal` is the chance
-    that some group's row refuses a policy that changes nothing in any group.
+    that some group's row refuses a policy as far from the log as this one, but worth the same.
     """
     overall = [row.stderr for row in rows if row.group == "overall" and row.stderr is not None]
-    groups = [row for row in rows if "=" in row.group and row.stderr]
+    groups = [row for row in rows if "/" in row.group and row.stderr]
     passes = [_normal_cdf(-(row.bound or 0.0) / (row.stderr or 1.0) - _Z_BOUND) for row in groups]
     return {
         "false_promotion": 0.05,

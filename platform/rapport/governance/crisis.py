@@ -103,17 +103,18 @@ def crisis_reply(jurisdiction: str | None = None) -> str:
 
 
 def sentences(text: str, *, words: int = 40) -> list[str]:
-    """Cut a long text into runs of whole sentences of about `words` words; a short one stays whole.
+    """Cut a text of more than `words` words at its sentences; a shorter one stays whole.
 
-    A vector of a long text averages a single desperate sentence away.
+    A vector of a long text averages a single desperate sentence away. Scraps of under four words
+    stay with the sentence before them.
     """
     if len(text.split()) <= words:
         return [text]
     parts: list[str] = []
-    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text):
-        if parts and len(parts[-1].split()) + len(sentence.split()) <= words:
+    for sentence in filter(str.strip, re.split(r"(?<=[.!?])\s+|\n+", text)):
+        if parts and len(sentence.split()) < 4:
             parts[-1] = f"{parts[-1]} {sentence}"
-        elif sentence.strip():
+        else:
             parts.append(sentence)
     return parts or [text]
 

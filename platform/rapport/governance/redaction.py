@@ -142,11 +142,7 @@ def _is_phone(match: re.Match[str]) -> bool:
     found = match[0]
     groups = re.findall(r"\d+", found)
     count = sum(map(len, groups))
-    if (
-        _DATE.fullmatch(found)
-        or _YEARS.fullmatch(found)
-        or all(group[-1] == "0" for group in groups)
-    ):
+    if _DATE.fullmatch(found) or _YEARS.fullmatch(found) or _is_round(groups):
         return False
     if found[0] in "+(" or found.startswith("00"):
         return 7 <= count <= 15
@@ -157,6 +153,13 @@ def _is_phone(match: re.Match[str]) -> bool:
     before = match.string[max(0, match.start() - 48) : match.start()]
     named = _PHONE_BEFORE.search(before) or _PHONE_AFTER.match(match.string, match.end())
     return 6 <= count <= 12 and bool(named)
+
+
+def _is_round(groups: list[str]) -> bool:
+    """Whether digits are counts such as `100 200 300` or `1 000 000`."""
+    if len(groups) == 1:
+        return groups[0].endswith("000")
+    return all(group[-1] == "0" for group in groups)
 
 
 _NOT_INSIDE = r"(?<![\w$€£¥#.:/-])(?<!\d,)"

@@ -34,6 +34,14 @@ PROTECTED_PURPOSES = ("serve",)
 _ADULT = re.compile(r"adult|senior|(?:1[89]|[2-9]\d|1[01]\d)(?:\+|\s*-\s*\d{2,3})?")
 
 
+def _ordered(purposes: Iterable[str]) -> tuple[str, ...]:
+    given = set(purposes)
+    unknown = given - set(PURPOSES)
+    if unknown:
+        raise ValueError(f"{min(unknown)!r} is not a purpose; known: {', '.join(PURPOSES)}")
+    return tuple(purpose for purpose in PURPOSES if purpose in given)
+
+
 class QuietHours(Config):
     """Hours in which nobody is contacted unasked, in the user's local time."""
 
@@ -157,11 +165,3 @@ def _policy(tenant: str, settings: object) -> TenantPolicy:
         first = error.errors()[0]
         setting = ".".join([tenant, *(str(part) for part in first["loc"])])
         raise ConfigError(setting, first["input"], first["msg"]) from error
-
-
-def _ordered(purposes: Iterable[str]) -> tuple[str, ...]:
-    given = set(purposes)
-    unknown = given - set(PURPOSES)
-    if unknown:
-        raise ValueError(f"{min(unknown)!r} is not a purpose; known: {', '.join(PURPOSES)}")
-    return tuple(purpose for purpose in PURPOSES if purpose in given)

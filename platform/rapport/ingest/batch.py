@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from rapport.errors import ConfigError
+from rapport.governance.tenants import TenantPolicy
 from rapport.home import user_key
 from rapport.ingest.quarantine import Reject
 
@@ -18,14 +20,32 @@ class Intake:
     tenant: str
     secret: bytes
     """Key of the home's hashes."""
-    purposes: tuple[str, ...]
-    """What rows may be used for; a row that states its own keeps those of them that are here."""
-    groups: Mapping[str, str] = field(default_factory=dict)
-    """Declared groups that hold for every user, such as the tenant's age band."""
+    policy: TenantPolicy
+    declared: Sequence[str] | None = None
+    """What the rows may be used for, said for all of them; none for the tenant's default."""
 
     def user_key(self, user_id: str) -> str:
         """Keyed hash under which the lake knows a user."""
         return user_key(self.secret, self.tenant, user_id)
+
+    def purposes_for(self, age_band: str | None) -> tuple[str, ...]:
+        """What rows of a user of this age band, none for not stated, may be used for at most."""
+        return self.policy.purposes_for(self.declared, age_band=age_band)
+
+    def purposes_of_all(self) -> tuple[str, ...]:
+        """What rows may be used for in a format that says nothing of its users.
+
+        Raises:
+            ConfigError: For nothing, so that nobody could ever read them.
+        """
+        purposes = self.purposes_for(None)
+        if not purposes:
+            remedy = (
+                f"tenant {self.tenant!r} may use the rows for none of them; "
+                "declare others, or set its default_age_band in the tenants file"
+            )
+            raise ConfigError("purposes", tuple(self.declared or ()), remedy)
+        return purposes
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,8 @@ class Batch:
 
     tables: Mapping[str, pa.Table]
     """By table; rows may repeat."""
+    read: Mapping[str, int]
+    """Rows that came in, good and bad, by table and kind of record."""
     rejects: Sequence[Reject] = ()
     records: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Conversation ids of the accepted records by kind, where a record is a whole conversation."""

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.feature_extraction import FeatureHasher
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import LogisticRegression
 
 FLOOR = 0.01
 """Least probability of any arm, hence weights of at most 100."""
@@ -83,6 +80,8 @@ def _predicted(
     learned = taken[seen]
     if len(learned) < MIN_RUNS or len(np.unique(learned)) < 2:
         return np.tile(frequencies(learned, arms), (int(rows.sum()), 1))
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (seconds to import)
+
     model = LogisticRegression(C=_REGULARISATION, max_iter=300, tol=1e-3)
     model.fit(features[seen], learned)
     result = np.zeros((int(rows.sum()), arms))
@@ -91,6 +90,9 @@ def _predicted(
 
 
 def _features(choices: Sequence[Choice]) -> sparse.csr_matrix:
+    from sklearn.feature_extraction import FeatureHasher  # noqa: PLC0415  (seconds to import)
+    from sklearn.feature_extraction.text import HashingVectorizer  # noqa: PLC0415
+
     words = HashingVectorizer(n_features=_WORDS, alternate_sign=False)
     facts = FeatureHasher(n_features=_FACTS, input_type="string", alternate_sign=False)
     return sparse.hstack(

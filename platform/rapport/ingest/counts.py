@@ -3,35 +3,24 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rapport.ingest.quarantine import Reject
+from rapport.schema import SCHEMAS
 
 
 @dataclass(frozen=True)
 class Tally:
     """Rows of one table; `read` = `kept` + `duplicate` + `quarantined`."""
 
+    read: int = 0
+    """Counted where the rows came in."""
     kept: int = 0
     """New in the lake."""
     duplicate: int = 0
     """Already there, or twice in the input."""
     quarantined: int = 0
-
-    @property
-    def read(self) -> int:
-        """Rows that came in."""
-        return self.kept + self.duplicate + self.quarantined
-
-    def as_dict(self) -> dict[str, int]:
-        """The four numbers by name."""
-        return {
-            "read": self.read,
-            "kept": self.kept,
-            "duplicate": self.duplicate,
-            "quarantined": self.quarantined,
-        }
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,7 @@ class Counts:
 
     format: str
     tables: Mapping[str, Tally]
-    """By table; formats whose records become several rows count those as `dialogues` beside."""
+    """By table; formats whose records become several rows count the records beside."""
     quarantine: Tally
     """Rows of the quarantine table: every rejected row of `tables` is one of them."""
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -50,22 +39,28 @@ class Counts:
 
     def as_dict(self) -> dict[str, Any]:
         """One JSON object; the top level has the accepted rows of each table."""
-        accepted = {name: tally.kept + tally.duplicate for name, tally in self.tables.items()}
+        accepted = {
+            name: tally.kept + tally.duplicate
+            for name, tally in self.tables.items()
+            if name in SCHEMAS
+        }
         return {
             "format": self.format,
             **accepted,
             "quarantined": self.quarantine.read,
             **self.facts,
-            "tables": {name: tally.as_dict() for name, tally in self.tables.items()},
-            "quarantine": self.quarantine.as_dict(),
+            "tables": {name: asdict(tally) for name, tally in self.tables.items()},
+            "quarantine": asdict(self.quarantine),
             "reasons": dict(self.reasons),
         }
 
 
 def reasons_of(rejects: Iterable[Reject]) -> dict[str, int]:
     """Rejects by field (without positions inside it) and reason, most frequent first."""
-    names = (
-        f"{re.sub(r'\d+', '', reject.field)}: {reject.reason}" if reject.field else reject.reason
-        for reject in rejects
-    )
-    return dict(Counter(names).most_common())
+    return dict(Counter(_name(reject) for reject in rejects).most_common())
+
+
+def _name(reject: Reject) -> str:
+    if not reject.field:
+        return reject.reason
+    return f"{re.sub(r'[0-9]+', '', reject.field)}: {reject.reason}"

@@ -1,6 +1,6 @@
 """Everything that was read of dialogues, as one batch: texts cleaned, propensities estimated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from rapport.ingest.batch import Batch, Intake
 from rapport.ingest.behaviour import FloatArray, frequencies, log_loss, propensities
 from rapport.ingest.dialogue_rows import ARM_ORDER, DialogueRows, Row, Told
 from rapport.ingest.quarantine import Reject
-from rapport.ingest.texts import clean
+from rapport.ingest.texts import stored_texts
 from rapport.schema import to_table
 
 SOURCE, FAILED_SOURCE = "esconv", "esconv_failed"
@@ -19,10 +19,18 @@ _Built = Sequence[tuple[Told, DialogueRows]]
 _Chances = dict[tuple[str, int], FloatArray]
 
 
-def dialogue_batch(told: Sequence[Told], rejects: Sequence[Reject], intake: Intake) -> Batch:
-    """Build the rows of some dialogues; failed ones teach the behaviour model nothing."""
-    texts = list({turn.text: None for one in told for turn in one.dialogue.turns})
-    stored = dict(zip(texts, clean(texts), strict=True))
+def dialogue_batch(
+    told: Sequence[Told], intake: Intake, *, read: Mapping[str, int], rejects: Sequence[Reject]
+) -> Batch:
+    """Build the rows of some dialogues; failed ones teach the behaviour model nothing.
+
+    Args:
+        told: Accepted dialogues.
+        intake: Whose they are.
+        read: Dialogues by kind, and scores as `feedback`, that came in.
+        rejects: Those of them that were refused.
+    """
+    stored = stored_texts(turn.text for one in told for turn in one.dialogue.turns)
     built = [(one, DialogueRows(one, intake, stored)) for one in told]
     chances, behaviour = _chances(built)
     tables: dict[str, list[Row]] = {
@@ -37,6 +45,12 @@ def dialogue_batch(told: Sequence[Told], rejects: Sequence[Reject], intake: Inta
     }
     return Batch(
         tables={name: to_table(name, table) for name, table in tables.items()},
+        read={
+            **read,
+            "turns": sum(len(one.dialogue.turns) for one in told),
+            "decisions": sum(len(one.rated_runs) for one in told),
+            "users": len(told),
+        },
         rejects=rejects,
         records={
             kind: [one.dialogue.dialogue_id for one in told if one.source == source]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
 from rapport.arms import DEFAULT_AGENT
+from rapport.governance.redaction import redact
 from rapport.ingest.batch import Intake
 from rapport.ingest.behaviour import Choice, FloatArray
 from rapport.ingest.dialogues import ARMS, Dialogue, Run
@@ -60,14 +60,15 @@ class DialogueRows:
         self._tenant = intake.tenant
         dialogue_id = told.dialogue.dialogue_id
         self._began = _START + dt.timedelta(seconds=_number(dialogue_id) % _SPREAD_S)
+        self._types = {kind: redact(label) for kind, label in told.dialogue.types.items()}
         self._user_id = intake.user_key(told.dialogue.name or dialogue_id)
         self._event = {
             "tenant": intake.tenant,
             "ts_source": "estimated",
             "user_id": self._user_id,
             "agent_id": DEFAULT_AGENT,
-            "purposes": intake.purposes,
-            "groups": {**intake.groups, **told.dialogue.types},
+            "purposes": intake.purposes_of_all(),
+            "groups": {"age_band": intake.policy.age_band(None), **self._types},
             "source": told.source,
         }
 
@@ -84,7 +85,7 @@ class DialogueRows:
                 "role": turn.role,
                 "text": text,
                 "kind": "message",
-                "topic": self._dialogue.types["problem_type"],
+                "topic": self._types["problem_type"],
                 "arm": turn.arm,
                 "facet": CRISIS_FACET if text == CRISIS_TEXT else None,
             }
@@ -145,7 +146,7 @@ class DialogueRows:
         return {
             "tenant": self._tenant,
             "user_id": self._user_id,
-            "attributes": self._dialogue.types,
+            "attributes": self._types,
             "preferences": {},
             "set_by": "user",
             "ts": self._at(-1),
@@ -164,7 +165,7 @@ class DialogueRows:
                 position=len(result),
                 previous=previous,
                 message=message,
-                types=self._dialogue.types,
+                types=self._types,
                 arm=ARM_ORDER.index(str(run.arm)),
                 fit=fit,
             )

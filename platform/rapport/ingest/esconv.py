@@ -6,6 +6,7 @@ dialogues, or for ratings, by its name. Only rated runs of the supporter become 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,11 @@ from pathlib import Path
 from rapport.errors import ConfigError, RowError
 from rapport.ingest.batch import Batch, Intake
 from rapport.ingest.dialogue_batch import FAILED_SOURCE, KINDS, SOURCE, dialogue_batch
-from rapport.ingest.dialogue_rows import Rating, Told
+from rapport.ingest.dialogue_rows import Told
 from rapport.ingest.dialogues import Score, parse, whole_score
-from rapport.ingest.elements import elements
+from rapport.ingest.elements import Element, elements
 from rapport.ingest.quarantine import Reject, dumped
-from rapport.ingest.star_ratings import rated_lines, rating_of
+from rapport.ingest.star_ratings import rated_lines, rating_in, rating_of
 
 _DIALOGUES = re.compile(r"(failed_?)?esconv\.jsonl?(\.gz)?", re.IGNORECASE)
 _RATINGS = re.compile(r".*\.csv(\.gz)?", re.IGNORECASE)
@@ -31,8 +32,10 @@ def read_esconv(paths: Sequence[Path], intake: Intake) -> Batch:
     """Read dialogues, ratings and surveys; a faulty score is refused alone, its dialogue stays.
 
     Raises:
-        ConfigError: A path that cannot be read, or a folder without any of the files.
+        ConfigError: A path that cannot be read, a folder without any of the files, or rows that
+            could be used for nothing.
     """
+    intake.purposes_of_all()
     files = [file for path in paths for file in _files(path)]
     reading = _Reading(intake.tenant)
     for file in files:
@@ -41,7 +44,7 @@ def read_esconv(paths: Sequence[Path], intake: Intake) -> Batch:
     for file in files:
         if _RATINGS.fullmatch(file.name):
             reading.ratings_of(file)
-    return dialogue_batch(reading.told, reading.rejects, intake)
+    return dialogue_batch(reading.told, intake, read=reading.read, rejects=reading.rejects)
 
 
 @dataclass
@@ -51,6 +54,8 @@ class _Reading:
     tenant: str
     told: list[Told] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    read: Counter[str] = field(default_factory=Counter)
+    """Dialogues and scores met, good and bad."""
     named: dict[tuple[Path, str], Told] = field(default_factory=dict)
     """By folder and `dialog_id`, as ratings name dialogues."""
 
@@ -58,36 +63,38 @@ class _Reading:
         source = FAILED_SOURCE if file.name.lower().startswith("failed") else SOURCE
         for element in elements(file, opening=_OPENING):
             position = f"{file.name} {element.position}"
+            self.read[KINDS[source]] += 1
             try:
-                if element.problem:
-                    raise RowError("", element.problem)
-                told = Told(parse(element.value, tenant=self.tenant), source)
-                self._name(told, file.parent)
+                told = self._told(element, source, file.parent)
             except RowError as error:
                 self._reject(KINDS[source], position, error, element.text)
                 continue
             self.told.append(told)
+            self.read["feedback"] += len(told.dialogue.survey) + len(told.dialogue.ratings)
             self._survey(told, position)
             self._ratings(told, position)
 
     def ratings_of(self, file: Path) -> None:
         for rated in rated_lines(file):
+            self.read["feedback"] += 1
+            told = self.named.get((file.parent, rated.record.get("dialog_id", "").strip()))
             try:
-                if rated.error:
-                    raise rated.error
-                told = self.named.get((file.parent, rated.record.get("dialog_id", "").strip()))
-                rating = rating_of(rated.record, told)
+                rated_told, rating = rating_of(rated, told)
             except RowError as error:
                 position = f"{file.name} line {rated.line.number}"
                 self._reject("feedback", position, error, rated.line.text)
                 continue
-            told.ratings.append(rating)
+            rated_told.ratings.append(rating)
 
-    def _name(self, told: Told, folder: Path) -> None:
+    def _told(self, element: Element, source: str, folder: Path) -> Told:
+        if element.problem:
+            raise RowError("", element.problem)
+        told = Told(parse(element.value, tenant=self.tenant), source)
         if told.dialogue.name is not None:
             first = self.named.setdefault((folder, told.dialogue.name), told)
             if first.dialogue.dialogue_id != told.dialogue.dialogue_id:
                 raise RowError("dialog_id", "names another dialogue above")
+        return told
 
     def _survey(self, told: Told, position: str) -> None:
         for metric, score in told.dialogue.survey.items():
@@ -99,11 +106,7 @@ class _Reading:
     def _ratings(self, told: Told, position: str) -> None:
         for score in told.dialogue.ratings:
             try:
-                value, turn = whole_score(score.value, field=score.field), score.turn or 0
-                run = told.dialogue.run_before(turn)
-                if run is None:
-                    raise RowError(score.field, "rates no turn of the supporter")
-                told.ratings.append(Rating(run, turn, value))
+                told.ratings.append(rating_in(told.dialogue, score))
             except RowError as error:
                 self._reject_score(position, error, score)
 
@@ -111,7 +114,7 @@ class _Reading:
         self._reject("feedback", position, error, dumped({score.field: score.value}))
 
     def _reject(self, table: str, position: str, error: RowError, row: str) -> None:
-        self.rejects.append(Reject(table, position, error.reason, error.field or None, row))
+        self.rejects.append(Reject.of(error, table=table, position=position, row=row))
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -1,11 +1,11 @@
 """Formats by name, and the one way in: read, refuse, look up, append, count."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import polars as pl
-
 from rapport.errors import ConfigError, UnknownNameError
+from rapport.governance.tenants import TenantPolicy
 from rapport.ingest.batch import Batch, Intake, Reader
 from rapport.ingest.counts import Counts, Tally, reasons_of
 from rapport.ingest.esconv import read_esconv
@@ -13,4 +13,77 @@ from rapport.ingest.landing import KEYS, Landed, land
 from rapport.ingest.quarantine import quarantine_rows
 from rapport.ingest.simulation import read_simulation
 from rapport.lake import Lake
-from rapport.schema import PURPOSES
+
+FORMATS: Mapping[str, Reader] = {"simulation": read_simulation, "esconv": read_esconv}
+"""Reader of each format."""
+
+
+def ingest(  # noqa: PLR0913  (one call is the whole of it)
+    format: str,  # noqa: A002  (what the command line calls it)
+    paths: Sequence[Path],
+    *,
+    lake: Lake,
+    secret: bytes,
+    policy: TenantPolicy,
+    tenant: str = "default",
+    purposes: Sequence[str] | None = None,
+) -> Counts:
+    """Bring somebody's logs into the lake; good rows go in, bad ones to quarantine.
+
+    Idempotent by content and safe to repeat after a crash: rows that are there already are counted
+    as duplicates. Texts are redacted and users hashed before anything is stored.
+
+    Args:
+        format: A name in `FORMATS`.
+        paths: Files or folders of that format.
+        lake: Where the rows go.
+        secret: Key of the home's user hashes.
+        policy: The tenant's.
+        tenant: Whose users these are.
+        purposes: What their rows may be used for; none for the policy's default.
+
+    Raises:
+        UnknownNameError: No such format.
+        ConfigError: A path that nothing can be read from, or no purpose that the policy allows.
+    """
+    if format not in FORMATS:
+        raise UnknownNameError("format", format, sorted(FORMATS))
+    if not paths:
+        raise ConfigError("paths", list(paths), "name at least one file or folder")
+    intake = Intake(tenant=tenant, secret=secret, policy=policy, declared=purposes)
+    intake.purposes_for(None)  # refuses a purpose that is not known
+    batch = FORMATS[format]([Path(path) for path in paths], intake)
+    rejected = quarantine_rows(batch.rejects, tenant=tenant, source=format)
+    rows = {**batch.tables, "quarantine": rejected}
+    landed = {name: land(lake, name, rows[name]) for name in KEYS if name in rows}
+    return _counted(format, batch, landed)
+
+
+def _counted(format_: str, batch: Batch, landed: Mapping[str, Landed]) -> Counts:
+    refused = Counter(reject.table for reject in batch.rejects)
+    records = {
+        kind: Tally(batch.read.get(kind, 0), *pair, refused[kind])
+        for kind, pair in _records(batch, landed).items()
+    }
+    tables = {
+        name: Tally(batch.read.get(name, 0), one.fresh.height, one.duplicate, refused[name])
+        for name, one in landed.items()
+        if name != "quarantine"
+    }
+    quarantine = landed["quarantine"]
+    return Counts(
+        format=format_,
+        tables={**records, **tables},
+        quarantine=Tally(len(batch.rejects), quarantine.fresh.height, quarantine.duplicate),
+        reasons=reasons_of(batch.rejects),
+        facts=batch.facts,
+    )
+
+
+def _records(batch: Batch, landed: Mapping[str, Landed]) -> dict[str, tuple[int, int]]:
+    """Kept and duplicate records of each kind: a record is kept if a turn of it was new."""
+    if not batch.records:
+        return {}
+    new = set(landed["turns"].fresh["conversation_id"])
+    kept = {kind: len(new & set(ids)) for kind, ids in batch.records.items()}
+    return {kind: (kept[kind], len(ids) - kept[kind]) for kind, ids in batch.records.items()}

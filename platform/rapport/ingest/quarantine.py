@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rapport.errors import RowError
 from rapport.governance.guard import Guard
 from rapport.governance.redaction import redact
 from rapport.ingest.texts import CRISIS_TEXT
@@ -30,7 +31,12 @@ class Reject:
     reason: str
     field: str | None = None
     row: str | None = None
-    """As it came; `quarantine_rows` redacts and cuts it."""
+    """The beginning of it, as it came; `quarantine_rows` redacts and cuts it."""
+
+    @classmethod
+    def of(cls, error: RowError, *, table: str, position: str, row: str) -> "Reject":
+        """Refuse a row for a fault in it; an error without a field is about the whole row."""
+        return cls(table, position, error.reason, error.field or None, row[:_READ_CHARACTERS])
 
 
 def quarantine_rows(rejects: Sequence[Reject], *, tenant: str, source: str) -> pa.Table:

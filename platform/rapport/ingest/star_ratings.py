@@ -1,4 +1,4 @@
-"""Star ratings in `turn_feedback.csv`: which run of the supporter a line rates, and how."""
+"""Star ratings, in a dialogue or in `turn_feedback.csv`: which run of the supporter, and how."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rapport.errors import RowError
 from rapport.ingest.dialogue_rows import Rating, Told
-from rapport.ingest.dialogues import whole_score
+from rapport.ingest.dialogues import Dialogue, Score, whole_score
 from rapport.ingest.lines import Line, lines
 
 
@@ -39,12 +39,28 @@ def rated_lines(file: Path) -> Iterator[RatedLine]:
             yield RatedLine(line, dict(zip(header, cells, strict=False)), None)
 
 
-def rating_of(record: Mapping[str, str], told: Told | None) -> Rating:
-    """Check a record against the dialogue it names.
+def rating_in(dialogue: Dialogue, score: Score) -> Rating:
+    """Check a rating that stands in the dialogue, at a turn of the seeker.
+
+    Raises:
+        RowError: No rating from 1 to 5, or no supporter's run before it.
+    """
+    value, turn = whole_score(score.value, field=score.field), score.turn or 0
+    run = dialogue.run_before(turn)
+    if run is None:
+        raise RowError(score.field, "rates no turn of the supporter")
+    return Rating(run, turn, value)
+
+
+def rating_of(rated: RatedLine, told: Told | None) -> tuple[Told, Rating]:
+    """Check a line against the dialogue it names, none where nothing was read under that name.
 
     Raises:
         RowError: No such dialogue, run or turn, or no rating from 1 to 5.
     """
+    record = rated.record
+    if rated.error:
+        raise rated.error
     if told is None:
         raise RowError("dialog_id", "names no dialogue that was read")
     value = whole_score(_cell(record, "feedback"), field="feedback")
@@ -55,7 +71,7 @@ def rating_of(record: Mapping[str, str], told: Told | None) -> Rating:
     run = told.dialogue.run_before(turn)
     if run is None or (run.first, run.last) != (first, last):
         raise RowError("supporter_first_turn", "is not the run before the seeker's turn")
-    return Rating(run, turn, value)
+    return told, Rating(run, turn, value)
 
 
 def _cells(line: Line) -> list[str]:

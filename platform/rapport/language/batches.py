@@ -49,8 +49,8 @@ def batches(
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(encoded)) if shuffle else np.arange(len(encoded))
     lengths = np.array([len(example.ids) for example in encoded])
-    mean = max(float(lengths.mean()), 1.0) if len(lengths) else 1.0
-    span = max(1, int(_SORTED_TOGETHER * batch_tokens / mean)) if shuffle else len(order)
+    together = _SORTED_TOGETHER * batch_tokens * len(order) // max(int(lengths.sum()), 1)
+    span = max(1, int(together) if shuffle else len(order))
     made: list[list[int]] = []
     for first in range(0, len(order), span):
         part = order[first : first + span]

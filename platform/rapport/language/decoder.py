@@ -118,6 +118,7 @@ class LlamaDecoder:
             row.length += 1
         return self._logits(hidden[:, 0])
 
+    @torch.inference_mode()
     def drop(self, row: int) -> None:
         """End a reply: the last row takes its place."""
         last = self._rows.pop()

@@ -47,10 +47,10 @@ def choose(
 ) -> dict[str, list[Example]]:
     """Pick the replies worth learning: above the persona's median reward, arms in equal shares.
 
-    Arms with few good replies give all they have and the others fill up, so that each arm has
-    `per_persona / arms` examples or all of its own. Replies without an arm are left out, since
-    nothing in their prompt would say what they are. Drawn by the seed and the decisions' ids alone:
-    the order of `logged` does not matter.
+    Arms with few good replies give all they have and the others fill up. Left out are replies
+    without an arm, since nothing in their prompt would say what they are, and those under an arm
+    that is never served. Drawn by the seed and the decisions' ids alone: the order of `logged`
+    does not matter.
 
     Args:
         logged: Decisions of any number of personas.
@@ -63,7 +63,7 @@ def choose(
     by_persona = defaultdict(list)
     for logged_reply in sorted(logged, key=lambda each: each.decision_id):
         example = logged_reply.example
-        if example.arm and example.reply.strip():
+        if example.arm and example.arm.serve and example.reply.strip():
             by_persona[example.persona].append(logged_reply)
     return {
         persona: _balanced(_good(replies), per_persona, seed)

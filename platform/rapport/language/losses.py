@@ -27,7 +27,7 @@ class Losses:
     """[N] tokens of each reply, at least 1."""
 
     @classmethod
-    def of(cls, nats: Sequence[float] | Tensor, tokens: Sequence[int]) -> "Losses":
+    def of(cls, nats: Sequence[float], tokens: Sequence[int]) -> "Losses":
         """Losses from N numbers each."""
         return cls(np.array(nats, dtype=np.float64), np.array(tokens, dtype=np.float64))
 
@@ -70,7 +70,7 @@ def evaluate(model: Model, encoded: Sequence[Encoded], workers: Workers) -> Loss
             nats[batch] = reply_losses(model, [encoded[i] for i in batch]).double().cpu()
     workers.total([nats])
     tokens = [len(example.ids) - example.start for example in encoded]
-    return Losses.of(nats, tokens)
+    return Losses.of(nats.tolist(), tokens)
 
 
 def gain(before: Losses, after: Losses, users: Sequence[str]) -> Estimate:

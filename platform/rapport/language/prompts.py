@@ -9,7 +9,7 @@ from rapport.errors import ConfigError
 Level = Literal["base", "role", "few_shot", "context"]
 """How much of ours a prompt holds: nothing, our role, the arm's exemplars too, the card too."""
 
-ROLE = "You are a kind listener. Reply briefly."
+ROLE = "Reply kindly and briefly."
 TRAINING_PROMPT_TOKENS = 160
 """Most tokens a training prompt may have: its length is what training time is spent on."""
 

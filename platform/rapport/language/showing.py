@@ -129,4 +129,6 @@ def recovered(right: int, n: int) -> Share:
     share, square = right / n, _QUANTILE**2
     centre = (share + square / (2 * n)) / (1 + square / n)
     half = _QUANTILE * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
-    return Share(n=n, share=share, low=max(centre - half, 0.0), high=min(centre + half, 1.0))
+    low, high = max(centre - half, 0.0), min(centre + half, 1.0)
+    # At 0 and n of n an end is the share itself, but for rounding.
+    return Share(n=n, share=share, low=min(low, share), high=max(high, share))

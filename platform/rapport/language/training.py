@@ -135,7 +135,7 @@ def train_all(
     """
     lessons = {name: _cut(lesson, curriculum.held_out) for name, lesson in lessons.items()}
     plan = _plan(lessons, curriculum)
-    reports = _read_reports(out)
+    reports = read_reports(out)
     deadline = None if curriculum.budget_s is None else time.monotonic() + curriculum.budget_s
     for name, (lesson, settings) in plan.items():
         if name not in reports:
@@ -148,6 +148,15 @@ def train_all(
             _write_reports(out, reports)
             on_checkpoint()
     return reports
+
+
+def read_reports(out: Path) -> dict[str, TrainReport]:
+    """Reports of the adapters in a folder that are finished; none when there is no folder."""
+    path = out / REPORT_FILE
+    if not path.exists():
+        return {}
+    reports = json.loads(path.read_text(encoding="utf-8"))
+    return {name: TrainReport(**values) for name, values in reports.items()}
 
 
 def _plan(
@@ -205,14 +214,6 @@ def _report(course: Course, before: Losses, users: Sequence[str]) -> TrainReport
         held_out_users=gained.users,
         stopped_by=course.stopped_by,
     )
-
-
-def _read_reports(out: Path) -> dict[str, TrainReport]:
-    path = out / REPORT_FILE
-    if not path.exists():
-        return {}
-    reports = json.loads(path.read_text(encoding="utf-8"))
-    return {name: TrainReport(**values) for name, values in reports.items()}
 
 
 def _write_reports(out: Path, reports: Mapping[str, TrainReport]) -> None:

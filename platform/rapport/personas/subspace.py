@@ -23,17 +23,18 @@ ABOVE_NULL = 1.25
 """A direction is kept when its ratio exceeds this multiple of the largest under shuffling."""
 TOPIC_CLUSTERS = 32
 _CONVERSATIONS_A_CLUSTER = 20
+_DIMS_A_CLUSTER = 12  # a topic direction takes its share of voice with it
 _SHUFFLES = 2
 _MOST_DIRECTIONS = 24
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """A linear map of turn vectors: `z = (x - origin) @ projection`, within-user covariance about I.
+    """A linear map `z = (x - origin) @ projection` in which a user's turns scatter by about I.
 
     `origin` [D], `projection` [D, d] with topics removed; `ratios` [d] variance of user means
-    against that expected of chance, `null` the largest such ratio of shuffled users; `topics` is
-    the number of directions taken out.
+    against that expected of chance, `null` the largest such ratio of shuffled users (0 where the
+    number of directions was given); `topics` is the number of directions taken out.
     """
 
     origin: RealArray
@@ -65,7 +66,7 @@ def find_subspace(
     conversations: IntArray,
     *,
     seed: int,
-    least: int = 0,
+    dims: int | None = None,
 ) -> Subspace:
     """Find the directions that tell users apart.
 
@@ -74,7 +75,7 @@ def find_subspace(
         users: [N] codes, 0-based without gaps.
         conversations: [N] codes, 0-based without gaps; each lies inside one user.
         seed: Of the shuffles and of k-means.
-        least: Directions to keep even if they do not beat chance.
+        dims: Directions to keep, none for those that beat chance.
 
     Source: generalised eigenvectors as in Fisher's discriminant, with users as the classes and
     the number of directions by parallel analysis (Horn 1965). Cost O(N D^2 + D^3): seconds for
@@ -87,11 +88,14 @@ def find_subspace(
     free = centred - (centred @ topics) @ topics.T
     nobody = np.zeros(len(users), np.int64)
     spread = _spread(free, nobody, users)
-    null = max(_spread(free, nobody, rng.permutation(users)).ratios[0] for _ in range(_SHUFFLES))
-    kept = max(spread.kept(null), least)
-    projection = spread.vectors[:, :kept]
+    null = 0.0
+    if dims is None:
+        shuffled = (rng.permutation(users) for _ in range(_SHUFFLES))
+        null = max(float(_spread(free, nobody, users).ratios[0]) for users in shuffled)
+        dims = spread.kept(null)
+    projection = spread.vectors[:, :dims]
     projection = projection - topics @ (topics.T @ projection)
-    return Subspace(origin, projection, spread.ratios[:kept], float(null), topics.shape[1])
+    return Subspace(origin, projection, spread.ratios[:dims], null, topics.shape[1])
 
 
 def topic_directions(
@@ -147,9 +151,10 @@ def _centroid_directions(
     centred: FloatArray, conversations: IntArray, rng: np.random.Generator
 ) -> RealArray:
     means, sizes = group_means(centred, conversations)
-    count = min(TOPIC_CLUSTERS, len(means) // _CONVERSATIONS_A_CLUSTER)
+    dim = centred.shape[1]
+    count = min(TOPIC_CLUSTERS, dim // _DIMS_A_CLUSTER, len(means) // _CONVERSATIONS_A_CLUSTER)
     if count < 2:
-        return np.zeros((centred.shape[1], 0))
+        return np.zeros((dim, 0))
     seeded = int(rng.integers(2**31))
     centroids = KMeans(count, n_init=1, max_iter=30, random_state=seeded).fit(
         means, sample_weight=sizes

@@ -10,12 +10,13 @@ from typing import Any
 import polars as pl
 
 from rapport import __version__
-from rapport.affect import RewardSettings, load_scorer
+from rapport.affect.reward import RewardSettings
+from rapport.affect.scorers import load_scorer
 from rapport.config import Config
 from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import Lake
-from rapport.personas import PersonaModel
+from rapport.personas.model import PersonaModel
 from rapport.pipeline.readings import read_decisions
 from rapport.policy.dataset import PolicyDataset, build_dataset
 from rapport.policy.features import Layout
@@ -69,7 +70,7 @@ def load_dataset(lake: Lake, home: Home, *, tenant: str) -> PolicyDataset:
         users=UserEncoder.load(part(home, "encoder")),
         scorer=load_scorer(home.root / "models"),
     )
-    layout = Layout.of(personas.persona_ids)
+    layout = Layout.of(personas.names)
     return build_dataset(layout, read.decisions, latest_rewards(lake), readings=read.readings)
 
 
@@ -91,7 +92,9 @@ def part(home: Home, name: str) -> Path:
     return folder
 
 
-def assemble(home: Home, lake: Lake, policy: Policy, *, users: Iterable[str], seed: int) -> Candidate:
+def assemble(
+    home: Home, lake: Lake, policy: Policy, *, users: Iterable[str], seed: int
+) -> Candidate:
     """Put the parts of a release together under `releases/.candidates/<id>`.
 
     Args:

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rapport.affect import EMOTIONS, AffectScorer, curve
+from rapport.affect.curve import curves
+from rapport.affect.scorers import EMOTIONS, AffectScorer
 from rapport.lake import Lake
-from rapport.personas import PersonaModel
+from rapport.personas.model import PersonaModel
 from rapport.policy.dataset import Readings
 from rapport.policy.features import group_emotions
 from rapport.users import timelines
@@ -44,7 +45,7 @@ def read_decisions(
     """
     events = timelines.events(lake, purpose="infer_affect")
     rows, vectors = aligned(events, turn_vectors(lake, encoder_id=users.encoder_id))
-    contexts = _contexts(lake, decisions, events, rows)
+    contexts = contexts_of(lake, decisions, among=_with_vectors(events, rows))
     message = vectors[rows[contexts["event"].to_numpy()]]
     parts = users.parts(users.encode_through(events, rows, vectors)[contexts["event"].to_numpy()])
     emotion = scorer.emotion(contexts["text"].to_list(), message)
@@ -67,38 +68,47 @@ def read_decisions(
     return Read(kept, readings, order["text"])
 
 
-def _contexts(
-    lake: Lake, decisions: pl.DataFrame, events: pl.DataFrame, rows: NDArray[np.int64]
+def contexts_of(
+    lake: Lake, decisions: pl.DataFrame, *, among: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """One row a decision: its message's text, place in the conversation and place in `events`."""
-    told = (
-        events.with_row_index("event")
-        .filter(pl.Series(rows >= 0))
-        .select("turn_id", "event")
-        .join(timelines.messages(lake, purpose="infer_affect"), on="turn_id", how="inner")
-        .select("event", "text", "ts", "turn_index", episode_id="conversation_id")
-        .sort("turn_index")
+    """Find the message each decision answered: the last one of its conversation before the reply.
+
+    Args:
+        lake: Read for the purpose `infer_affect`.
+        decisions: Rows of the decisions table.
+        among: `turn_id` and any other columns of the turns that count; none counts all.
+
+    Returns:
+        Rows for the decisions that have one, by conversation and time: `decision_id`,
+        `episode_id`, `message_index`, `text`, and the columns of `among`.
+    """
+    told = timelines.messages(lake, purpose="infer_affect").select(
+        "turn_id", "text", "turn_index", episode_id="conversation_id"
     )
+    if among is not None:
+        told = told.join(among, on="turn_id")
+    told = told.with_columns(message_index=pl.col("turn_index")).sort("turn_index")
     asked = decisions.select("decision_id", "episode_id", "turn_index").sort("turn_index")
     return (
         asked.join_asof(
-            told.with_columns(message_index=pl.col("turn_index")),
+            told,
             on="turn_index",
             by="episode_id",
             strategy="backward",
             allow_exact_matches=False,
+            check_sortedness=False,  # both sides are sorted by it just above
         )
-        .filter(pl.col("event").is_not_null())
+        .drop_nulls("turn_id")
         .sort("episode_id", "message_index")
     )
 
 
+def _with_vectors(events: pl.DataFrame, rows: NDArray[np.int64]) -> pl.DataFrame:
+    numbered = events.select("turn_id").with_row_index("event")
+    return numbered.filter(pl.Series(rows >= 0))
+
+
 def _curves(contexts: pl.DataFrame, sentiment: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sentiment curve of each conversation after its messages so far, rows as `contexts`."""
-    result = np.zeros(contexts.height)
-    sizes = contexts.group_by("episode_id", maintain_order=True).len()["len"].to_list()
-    start = 0
-    for size in sizes:
-        result[start : start + size] = curve(sentiment[start : start + size])[1:]
-        start += size
-    return result
+    series = contexts["episode_id"].rle_id().to_numpy().astype(np.int64)
+    return curves(sentiment, series)

@@ -83,7 +83,7 @@ def replies(agent_id: str, topic: str) -> Replies:
 
 
 def logging_probabilities(
-    agent_id: str, mood: IntArray, exchange: IntArray, *, floor: float
+    agent_id: str, *, mood: IntArray, exchange: IntArray, floor: float
 ) -> FloatArray:
     """Probability of each served arm [N, A] by what the agent can see; rows sum to 1.
 
@@ -102,8 +102,14 @@ def logging_probabilities(
     return np.asarray((1.0 - floor) * soft + floor / soft.shape[1])
 
 
-def draw(probabilities: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Draw one column of each row [N, A]."""
+def draw(probabilities: FloatArray, *, rng: np.random.Generator) -> IntArray:
+    """Draw one column [N] of each row.
+
+    Args:
+        probabilities: [N, A], each row proportional to the probabilities of its columns.
+        rng: One uniform number is drawn for each row, by inversion of the cumulative sum.
+    """
+    # Scaled by the sum: rows need to be proportional to probabilities only.
     point = rng.random((len(probabilities), 1)) * probabilities.sum(axis=1, keepdims=True)
     return np.asarray((point >= probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1), dtype=np.int64)
 

@@ -18,7 +18,7 @@ _SESSIONS_A_TURN = 0.22
 """About how many conversations begin a turn; sets how long the gaps between them are."""
 
 
-def starts(step: Step, minds: Minds, config: SimulationConfig) -> FloatArray:
+def starts(step: Step, minds: Minds, *, config: SimulationConfig) -> FloatArray:
     """Seconds [N, T] from the start of the log at which each user message was sent."""
     rng = np.random.default_rng([config.seed, 4, config.users])
     span = config.days * _DAY_S
@@ -27,6 +27,7 @@ def starts(step: Step, minds: Minds, config: SimulationConfig) -> FloatArray:
     first = rng.uniform(0.0, _FIRST * span, len(minds))
     usual = (1.0 - _FIRST) * span / max(1.0, _SESSIONS_A_TURN * config.turns)
     away = 0.8 * usual * np.exp(0.6 * minds.habits[:, HABITS.index("gap")])
+    # Exponential gaps: people come back by chance, half an hour later at the earliest.
     gap = rng.exponential(1.0, talk.shape) * away[:, None] + 1800.0
     gap = np.where((step.exchange.T == 0) & (np.arange(config.turns) > 0), gap, 0.0).cumsum(axis=1)
     # Whoever would run over the end of the log comes back sooner each time.

@@ -23,7 +23,12 @@ REMEMBERED = 2
 
 @dataclass
 class Now:
-    """Where N users stand between two exchanges."""
+    """Where N users stand between two exchanges.
+
+    `mood`, `agent`, `topic`, `conversation`, `journey` and `exchange` are [N]; `effect` [N] is
+    what the last reply did, -1 before the first; `recent` [N, H] are the last replies of the
+    conversation, -1 for none; `open` [N] is false for who begins a new conversation next.
+    """
 
     mood: FloatArray
     agent: IntArray
@@ -55,7 +60,7 @@ def beginning(minds: Minds) -> Now:
 
 
 def open_conversations(
-    minds: Minds, now: Now, config: SimulationConfig, rng: np.random.Generator
+    minds: Minds, now: Now, *, config: SimulationConfig, rng: np.random.Generator
 ) -> None:
     """Start a conversation for everyone without one, on the old errand or on a new one."""
     fresh = ~now.open
@@ -65,24 +70,25 @@ def open_conversations(
     now.exchange[fresh] = 0
     now.effect[fresh] = -1
     now.recent[fresh] = -1
-    now.mood = np.where(fresh, opening_mood(minds.home, rng), now.mood)
-    now.agent = np.where(errand, draw_agents(config, len(minds), rng), now.agent)
-    now.topic = np.where(errand, draw_topics(minds, rng), now.topic)
+    now.mood = np.where(fresh, opening_mood(minds.home, rng=rng), now.mood)
+    # Drawn for everyone, so that the stream of numbers does not depend on who begins.
+    now.agent = np.where(errand, draw_agents(config, count=len(minds), rng=rng), now.agent)
+    now.topic = np.where(errand, draw_topics(minds, rng=rng), now.topic)
 
 
-def draw_agents(config: SimulationConfig, count: int, rng: np.random.Generator) -> IntArray:
+def draw_agents(config: SimulationConfig, *, count: int, rng: np.random.Generator) -> IntArray:
     """Agent [N] of new journeys, as an index into `config.agents`."""
     shares = np.array([AGENT_SHARES[agent_id] for agent_id in config.agents])
     return rng.choice(len(shares), count, p=shares / shares.sum()).astype(np.int64)
 
 
-def draw_topics(minds: Minds, rng: np.random.Generator) -> IntArray:
+def draw_topics(minds: Minds, *, rng: np.random.Generator) -> IntArray:
     """Topic [N] of new journeys: mostly the user's own, else any."""
     other = rng.integers(0, len(phrasebook().topics), len(minds))
     return np.where(rng.random(len(minds)) < OWN_TOPIC, minds.topic, other)
 
 
-def together(now: Now, config: SimulationConfig) -> Iterator[tuple[IntArray, str, str]]:
+def together(now: Now, *, config: SimulationConfig) -> Iterator[tuple[IntArray, str, str]]:
     """Rows of users who talk with the same agent about the same topic, agent id and topic."""
     for agent, agent_id in enumerate(config.agents):
         for index, topic in enumerate(phrasebook().topics):

@@ -18,7 +18,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Step:
-    """One exchange of N users, in columns; with all steps stacked, of T x N."""
+    """One exchange of N users in columns, all steps stacked in [T, N]; see also `Answers`."""
 
     conversation: IntArray
     """Running number of the conversation, per user."""
@@ -30,11 +30,8 @@ class Step:
     text: NDArray[np.object_]
     reply: NDArray[np.object_]
     arm: IntArray
-    """Index into the agent's served menu, `agents.CONTROL` for control users."""
     probabilities: FloatArray
-    """[N, A] of the logging policy; columns an agent lacks are 0."""
     expected: FloatArray
-    """[N, A] true expected reward of every arm; columns an agent lacks are NaN."""
     expected_plain: FloatArray
     felt: FloatArray
     mood: FloatArray
@@ -52,32 +49,35 @@ def run(config: SimulationConfig) -> tuple[Minds, Step, FloatArray]:
     """Run a log: its minds, its exchanges stacked to [T, N, ...], and the moods [N] at the end."""
     minds, rng = population(config), np.random.default_rng([config.seed, 3, config.users])
     now = beginning(minds)
-    steps = [_exchange(minds, now, config, rng) for _ in range(config.turns)]
+    steps = [_exchange(minds, now, config=config, rng=rng) for _ in range(config.turns)]
     stacked = {f.name: np.stack([getattr(step, f.name) for step in steps]) for f in fields(Step)}
     return minds, Step(**stacked), now.mood
 
 
-def _exchange(minds: Minds, now: Now, config: SimulationConfig, rng: np.random.Generator) -> Step:
-    open_conversations(minds, now, config, rng)
+def _exchange(
+    minds: Minds, now: Now, *, config: SimulationConfig, rng: np.random.Generator
+) -> Step:
+    open_conversations(minds, now, config=config, rng=rng)
     mood = now.mood
-    shown = shown_mood(mood, rng)
-    wording = draw_wording(minds.weights, shown, now.effect, rng)
+    shown = shown_mood(mood, rng=rng)
+    wording = draw_wording(minds.weights, mood=shown, effect=now.effect, rng=rng)
     agent_ids = [config.agents[index] for index in now.agent]
-    answered, heard = answer(minds, now, wording, config, rng)
-    now.mood = next_mood(mood, minds.home, heard.felt, rng)
+    answers = answer(minds, now, wording, config=config, rng=rng)
+    now.mood = next_mood(mood, home=minds.home, felt=answers.heard.felt, rng=rng)
     support = np.array([agent_id == "emotional_support" for agent_id in agent_ids])
-    reactions = respond(minds, now.mood, heard, support=support, rng=rng)
+    reactions = respond(minds, now.mood, answers.heard, support=support, rng=rng)
+    texts = compose(wording, topics=topic_names(now.topic), agents=agent_ids)
     step = Step(
         conversation=now.conversation.copy(),
         journey=now.journey.copy(),
         exchange=now.exchange.copy(),
         agent=now.agent.copy(),
         topic=now.topic.copy(),
-        text=np.array(compose(wording, topic_names(now.topic), agent_ids), dtype=np.object_),
-        felt=heard.felt,
+        text=np.array(texts, dtype=np.object_),
+        felt=answers.heard.felt,
         mood=mood,
         seen_mood=shown - 1,
-        **answered,
+        **{name: getattr(answers, name) for name in _ANSWERED},
         **{name: getattr(reactions, name) for name in _OBSERVED},
     )
     now.effect = reactions.effect
@@ -86,6 +86,7 @@ def _exchange(minds: Minds, now: Now, config: SimulationConfig, rng: np.random.G
     return step
 
 
+_ANSWERED = ("reply", "arm", "probabilities", "expected", "expected_plain")
 _OBSERVED = (
     "rating", "dwell_s", "task_success", "clicked", "stepped", "left_silently", "pause_s",
 )  # fmt: skip

@@ -47,11 +47,19 @@ class Wording:
 
 
 def manner_weights(
-    personas: IntArray, kinds: int, leaning: float, rng: np.random.Generator
+    personas: IntArray, *, kinds: int, leaning: float, rng: np.random.Generator
 ) -> FloatArray:
-    """Draw users' manner weights [N, slots, 1 + kinds]; rows sum to 1, column 0 is neutral."""
+    """Draw users' manner weights [N, slots, 1 + kinds]; rows sum to 1, column 0 is neutral.
+
+    Args:
+        personas: [N] in 0 .. kinds - 1; persona k leans to manner k + 1.
+        kinds: Number of personas.
+        leaning: Mean weight of the own manner; 0 makes users indistinguishable.
+        rng: Drawn from in a fixed order and amount.
+    """
     base = np.full(1 + kinds, (1.0 - _NEUTRAL) / kinds)
     base[0] = _NEUTRAL
+    # The Dirichlet keeps every user a little off the persona: idiosyncrasy is not removed by data.
     own = rng.dirichlet(_CONCENTRATION * base, size=(len(personas), len(SLOTS)))
     lean = np.clip(rng.normal(leaning, _LEANING_SPREAD, len(personas)), 0.0, 1.0)[:, None, None]
     target = np.eye(1 + kinds)[personas + 1][:, None, :]
@@ -59,9 +67,16 @@ def manner_weights(
 
 
 def draw_wording(
-    weights: FloatArray, mood: IntArray, effect: IntArray, rng: np.random.Generator
+    weights: FloatArray, *, mood: IntArray, effect: IntArray, rng: np.random.Generator
 ) -> Wording:
-    """Draw the wording of N messages from weights [N, slots, K], moods [N] and effects [N]."""
+    """Draw the wording of N messages.
+
+    Args:
+        weights: [N, slots, K] as `manner_weights` draws them.
+        mood: [N] index of the mood that the feeling word shows.
+        effect: [N] what the last reply did, -1 where there was none.
+        rng: Drawn from in a fixed order and amount.
+    """
     count = len(weights)
     drawn = rng.random((count, len(SLOTS), 1))
     manner = (drawn > weights.cumsum(axis=2)[:, :, :-1]).sum(axis=2)
@@ -70,8 +85,17 @@ def draw_wording(
     return Wording(manner, pick, mood, np.where(speaks, effect, -1))
 
 
-def compose(wording: Wording, topics: Sequence[str], agents: Sequence[str]) -> list[str]:
-    """Write N messages of 8 to 25 words about the given topics to the given agents."""
+def compose(wording: Wording, *, topics: Sequence[str], agents: Sequence[str]) -> list[str]:
+    """Write N messages of 8 to 25 words.
+
+    Too long ones lose, in this order, the detail, the question, the word on the last reply and
+    the opener. About 20 us a message.
+
+    Args:
+        wording: What they are made of.
+        topics: N names of topics.
+        agents: N agent ids.
+    """
     rows = zip(
         wording.manner.tolist(), wording.pick.tolist(), wording.mood.tolist(),
         wording.effect.tolist(), topics, agents, strict=True,
@@ -103,6 +127,7 @@ def _message(
         "stop": ".",
     }
     order = [part for part in ("opener", "reaction", *book.shapes[manner[6]]) if parts[part]]
+    # What goes first is what shows the least of the manner.
     excess = sum(len(parts[part].split()) for part in order) - LONGEST
     for part in _DROPPABLE:
         if excess > 0 and part in order:

@@ -76,9 +76,10 @@ class SimulatedUser:
         self._rng = np.random.default_rng([self._config.seed, 5, seed])
         if mind is None:
             name = f"sim-{self._config.run_id[:8]}-new-{persona}-{seed}"
-            mind = (name, _new_mind(persona, self._config, self._rng), 0.0)
+            mind = (name, _new_mind(persona, config=self._config, rng=self._rng), 0.0)
         self.user_id, self._mind, self.mood = mind
         self.persona = persona
+        # No errand yet: `first_message` begins the first.
         self._journeys = -1
         self._agent = self._topic = self._effect = np.full(1, -1, dtype=np.int64)
         self._heard: list[Reading] = []
@@ -88,7 +89,7 @@ class SimulatedUser:
         """User number `index` of a log, who goes on where the log ended."""
         mind = population(log.config)[np.array([index])]
         mood = float(log.truth["mood"][index])
-        known = (user_id(log.config, index), mind, mood)
+        known = (user_id(log.config, index=index), mind, mood)
         persona = int(mind.persona[0])
         return cls(persona, log.config.users * (seed + 1) + index, config=log.config, mind=known)
 
@@ -122,11 +123,11 @@ class SimulatedUser:
         """Open a conversation, the first of a journey or a further one."""
         if self._journeys < 0 or self._rng.random() >= SAME_JOURNEY:
             self._journeys += 1
-            self._agent = draw_agents(self._config, 1, self._rng)
-            self._topic = draw_topics(self._mind, self._rng)
+            self._agent = draw_agents(self._config, count=1, rng=self._rng)
+            self._topic = draw_topics(self._mind, rng=self._rng)
         self._heard = []
         self._effect = np.full(1, -1, dtype=np.int64)
-        self.mood = float(opening_mood(self._mind.home, self._rng)[0])
+        self.mood = float(opening_mood(self._mind.home, rng=self._rng)[0])
         return self._message()
 
     def expected_reward(self, reply_text: str) -> float:
@@ -134,10 +135,14 @@ class SimulatedUser:
         return float(self._felt(read([reply_text]))[0])
 
     def react(self, reply_text: str) -> Reaction:
-        """Take in a reply, by its words alone, and do what this user does."""
+        """Take in a reply, by its words alone, and do what this user does.
+
+        The reply moves the mood, and what the user writes next shows it. An angry user may leave
+        in silence; so may, with thanks or an outcome, one whose errand is done.
+        """
         reading = read([reply_text])
         felt = self._felt(reading)
-        mood = next_mood(np.array([self.mood]), self._mind.home, felt, self._rng)
+        mood = next_mood(np.array([self.mood]), home=self._mind.home, felt=felt, rng=self._rng)
         heard = Heard(felt, clickable(reading.marks), reading.length)
         support = np.array([self.agent_id == "emotional_support"])
         done = respond(self._mind, mood, heard, support=support, rng=self._rng)
@@ -147,16 +152,16 @@ class SimulatedUser:
         return self._reported(done, float(felt[0]), message=None if over else self._message())
 
     def _message(self) -> str:
-        shown = shown_mood(np.array([self.mood]), self._rng)
-        wording = draw_wording(self._mind.weights, shown, self._effect, self._rng)
-        return compose(wording, [self.topic], [self.agent_id])[0]
+        shown = shown_mood(np.array([self.mood]), rng=self._rng)
+        wording = draw_wording(self._mind.weights, mood=shown, effect=self._effect, rng=self._rng)
+        return compose(wording, topics=[self.topic], agents=[self.agent_id])[0]
 
     def _felt(self, reading: Reading) -> NDArray[np.float64]:
         words = reading.vocabulary[0]
         shared = max((overlap(words, past.vocabulary[0]) for past in self._heard), default=0.0)
         liking = self._mind.liking(np.array([self.mood]))
-        appealing = appeal(liking, reading, repetition_cost(np.array(shared)))
-        return satisfaction(appealing[:, 0], reading.manners[:, self.persona + 1])
+        appealing = appeal(liking, reading, repeated=repetition_cost(np.array(shared)))
+        return satisfaction(appealing[:, 0], kindred=reading.manners[:, self.persona + 1])
 
     def _reported(self, done: Reactions, felt: float, *, message: str | None) -> Reaction:
         return Reaction(
@@ -178,8 +183,10 @@ def live_users(log: SimulatedLog, indexes: Sequence[int], *, seed: int = 0) -> l
     return [SimulatedUser.of_log(log, index, seed=seed) for index in indexes]
 
 
-def _new_mind(persona: int, config: SimulationConfig, rng: np.random.Generator) -> Minds:
-    return draw_minds(draw_world(config), np.array([persona], dtype=np.int64), config, rng)
+def _new_mind(persona: int, *, config: SimulationConfig, rng: np.random.Generator) -> Minds:
+    return draw_minds(
+        draw_world(config), np.array([persona], dtype=np.int64), config=config, rng=rng
+    )
 
 
 def _or_none(value: NDArray[np.float64]) -> float | None:

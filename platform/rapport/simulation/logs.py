@@ -37,7 +37,17 @@ class SimulatedLog:
 def simulate(
     users: int = 1500, turns: int = 20, *, seed: int, days: int = 60, personas: int = 4
 ) -> SimulatedLog:
-    """Simulate a log; the same arguments give the same rows, byte for byte."""
+    """Simulate a log; the same arguments give the same rows, byte for byte.
+
+    About 2.5 s for 1,500 users of 20 turns and 15 s for 10,000 on one core.
+
+    Args:
+        users: How many people.
+        turns: User messages of each; a reply to every one is a turn more.
+        seed: Of the world, the minds and all that happens.
+        days: Length of the log.
+        personas: Hidden kinds of people, 2 to 6.
+    """
     return generate(
         SimulationConfig(users=users, turns=turns, seed=seed, days=days, personas=personas)
     )
@@ -46,16 +56,16 @@ def simulate(
 def generate(config: SimulationConfig) -> SimulatedLog:
     """Simulate a log by its full settings."""
     minds, step, moods = run(config)
-    flat = lay_out(step, minds, config)
+    flat = lay_out(step, minds, config=config)
     return SimulatedLog(
         config=config,
         turns=pl.DataFrame(turn_rows(flat)),
         decisions=pl.DataFrame(decision_rows(flat)),
         feedback=pl.DataFrame(feedback_rows(flat)),
         users=pl.DataFrame(user_rows(flat)),
-        truth=user_truth(minds, moods, flat),
-        turn_truth=turn_truth(minds, flat),
-        decision_truth=decision_truth(minds, flat),
+        truth=user_truth(minds, moods=moods, flat=flat),
+        turn_truth=turn_truth(minds, flat=flat),
+        decision_truth=decision_truth(minds, flat=flat),
     )
 
 
@@ -85,6 +95,7 @@ def read(folder: Path) -> SimulatedLog:
     try:
         stated = json.loads((folder / "log.json").read_text(encoding="utf-8"))
         version, settings = stated["schema_version"], stated["settings"]
+        # Any of these may be absent or cut short in a folder that was copied badly.
         tables = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
         truths = {name: pl.read_parquet(_truth_file(folder, name)) for name in TRUTHS}
     except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:

@@ -27,6 +27,7 @@ _KINDRED = 0.06
 _NEEDS = {"reflection": -0.12, "normalising": -0.06, "suggestion": 0.12, "information": 0.06}
 """Change of liking for a mood of +1: who is low wants to be heard, who is better wants a step."""
 _MOOD_PULL, _MOOD_HOME, _MOOD_NOISE = 0.5, 0.2, 0.10
+_HOME_SPREAD = 0.08
 _REPEAT_FROM, _REPEAT_COST = 0.45, 0.9
 
 
@@ -70,7 +71,11 @@ class Minds:
 
 
 def draw_world(config: SimulationConfig) -> World:
-    """The world of a seed: tastes standardised within a persona, so that no seed is hopeless."""
+    """The world of a seed: tastes standardised within a persona, so that no seed is hopeless.
+
+    Each persona's liking over the kinds of reply has mean .08 and standard deviation
+    `taste_spread`; habits are standardised over personas, hence weak in every world.
+    """
     rng = np.random.default_rng([config.seed, 1])
     taste = _standardised(rng.normal(size=(config.personas, len(MARKS))))
     needs = np.array([_NEEDS.get(mark, 0.0) for mark in MARKS])
@@ -82,17 +87,17 @@ def draw_world(config: SimulationConfig) -> World:
 
 
 def draw_minds(
-    world: World, personas: IntArray, config: SimulationConfig, rng: np.random.Generator
+    world: World, personas: IntArray, *, config: SimulationConfig, rng: np.random.Generator
 ) -> Minds:
     """Draw one individual mind for each entry of `personas` [N]."""
     count = len(personas)
     return Minds(
         persona=personas,
         topic=rng.integers(0, len(phrasebook().topics), count),
-        weights=manner_weights(personas, config.personas, config.leaning, rng),
+        weights=manner_weights(personas, kinds=config.personas, leaning=config.leaning, rng=rng),
         taste=world.taste[personas] + rng.normal(0.0, _INDIVIDUAL, (count, len(MARKS))),
         mood_taste=world.mood_taste[personas],
-        home=rng.normal(0.0, 0.15, count),
+        home=rng.normal(0.0, _HOME_SPREAD, count),
         habits=world.habits[personas] + rng.normal(0.0, 0.25, (count, len(HABITS))),
         control=rng.random(count) < config.control_share,
     )
@@ -101,8 +106,9 @@ def draw_minds(
 def population(config: SimulationConfig) -> Minds:
     """The minds behind a log, the same each time they are asked for."""
     rng = np.random.default_rng([config.seed, 2, config.users])
+    # Dealt, not drawn: personas of equal size make chance 1 / K exactly.
     personas = rng.permutation(np.arange(config.users) % config.personas)
-    return draw_minds(draw_world(config), personas, config, rng)
+    return draw_minds(draw_world(config), personas, config=config, rng=rng)
 
 
 def repetition(reading: Reading) -> FloatArray:
@@ -117,7 +123,7 @@ def repetition_cost(shared: FloatArray) -> FloatArray:
     return np.asarray(_REPEAT_COST * np.maximum(0.0, shared - _REPEAT_FROM))
 
 
-def appeal(liking: FloatArray, reading: Reading, repeated: FloatArray | float) -> FloatArray:
+def appeal(liking: FloatArray, reading: Reading, *, repeated: FloatArray | float) -> FloatArray:
     """How N users are drawn to each of R replies [N, R], before the manner and saturation.
 
     `attention . liking - flaw - repeated`: a reply of a liked kind lifts, one that shows no kind
@@ -133,7 +139,7 @@ def appeal(liking: FloatArray, reading: Reading, repeated: FloatArray | float) -
     return np.asarray(liking @ attention.T + unmarked - reading.flaw - repeated)
 
 
-def satisfaction(appealing: FloatArray, kindred: FloatArray | bool) -> FloatArray:
+def satisfaction(appealing: FloatArray, *, kindred: FloatArray | bool) -> FloatArray:
     """True expected reward in (-1, 1): `tanh(appeal + .06 * kindred)`.
 
     `kindred` is 1 where the reply opens in the manner of the user's persona.
@@ -142,20 +148,23 @@ def satisfaction(appealing: FloatArray, kindred: FloatArray | bool) -> FloatArra
 
 
 def next_mood(
-    mood: FloatArray, home: FloatArray, felt: FloatArray, rng: np.random.Generator
+    mood: FloatArray, *, home: FloatArray, felt: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """Mood [N] in [-1, 1] after a reply that was felt as `felt` [N]."""
+    """Mood [N] in [-1, 1] after a reply that was felt as `felt` [N].
+
+    `m + .2 (home - m) + .5 felt + N(0, .1)`, clipped: replies pull, and each mind returns home.
+    """
     drift = _MOOD_HOME * (home - mood)
     noise = rng.normal(0.0, _MOOD_NOISE, len(mood))
     return np.clip(mood + drift + _MOOD_PULL * felt + noise, -1.0, 1.0)
 
 
-def opening_mood(home: FloatArray, rng: np.random.Generator) -> FloatArray:
+def opening_mood(home: FloatArray, *, rng: np.random.Generator) -> FloatArray:
     """Mood [N] in which people come with something that troubles them."""
     return np.clip(home - 0.15 + rng.normal(0.0, 0.25, len(home)), -1.0, 1.0)
 
 
-def shown_mood(mood: FloatArray, rng: np.random.Generator) -> IntArray:
+def shown_mood(mood: FloatArray, *, rng: np.random.Generator) -> IntArray:
     """Which of the three moods the words show [N], an uncertain sign of the true one."""
     seen = mood + rng.normal(0.0, 0.15, len(mood))
     return np.digitize(seen, (-0.2, 0.2)).astype(np.int64)

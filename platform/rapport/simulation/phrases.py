@@ -55,7 +55,7 @@ def phrasebook() -> Phrasebook:
 def contents(topic: str, agent_id: str) -> Mapping[str, Phrases]:
     """Statements, details and subjects of one topic as people bring it to one agent."""
     topics = load("topics.yaml")[topic]
-    lists = {"statements": topics["statements"], **topics[agent_id]}
+    lists = {name: topics[name] for name in ("statements", "details")} | topics[agent_id]
     return {key: tuple(value) for key, value in lists.items()}
 
 

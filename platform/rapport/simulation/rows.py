@@ -32,17 +32,31 @@ def turn_rows(flat: Exchanges) -> pa.Table:
     """The `turns`: each message, its reply, and the clicks and task steps between two messages."""
     everyone = np.arange(len(flat.user))
     clicked, stepped = np.flatnonzero(flat["clicked"]), np.flatnonzero(flat["stepped"])
-    first = flat.first_turn_index()
-    pause = flat["pause_s"]
+    first, pause = flat.first_turn_index(), flat["pause_s"]
+    replied = np.full(len(everyone), REPLY_S)
+    message = {"text": flat["text"], "turn_id": flat.message_ids}
+    reply = {"role": "assistant", "text": flat["reply"], "arm": flat.arm_names()}
+    step = {"kind": "task_step", "task_id": flat.journey_ids[stepped]}
+    # A task step comes after the click, where there was one.
+    place = first + 2 + flat["clicked"]
     parts = [
-        _turns(flat, everyone, 0.0 * pause, first, text=flat["text"], turn_id=flat.message_ids),
-        _turns(flat, everyone, 0.0 * pause + REPLY_S, first + 1, role="assistant",
-               text=flat["reply"], arm=flat.arm_names()),
-        _turns(flat, clicked, REPLY_S + 0.3 * pause[clicked], first[clicked] + 2, kind="click"),
-        _turns(flat, stepped, REPLY_S + 0.5 * pause[stepped],
-               first[stepped] + 2 + flat["clicked"][stepped], kind="task_step",
-               task_id=flat.journey_ids[stepped]),
-    ]  # fmt: skip
+        _turns(flat, everyone, after_s=0.0 * replied, turn_index=first, **message),
+        _turns(flat, everyone, after_s=replied, turn_index=first + 1, **reply),
+        _turns(
+            flat,
+            clicked,
+            after_s=REPLY_S + 0.3 * pause[clicked],
+            turn_index=first[clicked] + 2,
+            kind="click",
+        ),
+        _turns(
+            flat,
+            stepped,
+            after_s=REPLY_S + 0.5 * pause[stepped],
+            turn_index=place[stepped],
+            **step,
+        ),
+    ]
     return pa.concat_tables(parts).sort_by([("user_id", "ascending"), ("ts", "ascending")])
 
 
@@ -58,8 +72,8 @@ def decision_rows(flat: Exchanges) -> pa.Table:
         "decisions",
         flat,
         rows,
-        REPLY_S + np.zeros(len(rows)),
-        {
+        after_s=REPLY_S + np.zeros(len(rows)),
+        values={
             "decision_id": flat.decision_ids,
             "inference_id": flat.ids("inference"),
             "episode_id": flat.conversation_ids,
@@ -67,7 +81,7 @@ def decision_rows(flat: Exchanges) -> pa.Table:
             "features": _features(seen_mood=flat["seen_mood"], exchange=flat["exchange"]),
             "mode": np.where(control, "control", "arm_first"),
             "delivered": np.where(control, "control", "full"),
-            "candidates": _candidates(flat, control, chosen),
+            "candidates": _candidates(flat, control=control, chosen=chosen),
             "action_index": chosen,
             "propensity": propensity,
             "propensity_source": "simulated",
@@ -91,7 +105,7 @@ def feedback_rows(flat: Exchanges) -> pa.Table:
             "metric_name": metric,
             "value": flat[column][rows],
         }
-        parts.append(_table("feedback", flat, rows, after, values))
+        parts.append(_table("feedback", flat, rows, after_s=after, values=values))
     return pa.concat_tables(parts).sort_by([("user_id", "ascending"), ("ts", "ascending")])
 
 
@@ -106,13 +120,13 @@ def user_rows(flat: Exchanges) -> pa.Table:
         "attributes": _groups(flat.user[rows]),
         "preferences": pa.array([{}], type=schema.field("preferences").type).take([0] * count),
         "set_by": "tenant",
-        "ts": flat.times(rows, np.zeros(count)),
+        "ts": flat.times(rows, after_s=np.zeros(count)),
     }
-    return _filled(schema, columns, count)
+    return _filled(schema, columns, count=count)
 
 
 def _turns(
-    flat: Exchanges, rows: IntArray, after_s: FloatArray, turn_index: IntArray, **columns: object
+    flat: Exchanges, rows: IntArray, *, after_s: FloatArray, turn_index: IntArray, **columns: object
 ) -> pa.Table:
     kind, role = columns.get("kind", "message"), columns.get("role", "user")
     values = {
@@ -124,16 +138,21 @@ def _turns(
     }
     if "turn_id" not in values:
         values["turn_id"] = flat.ids(f"{role} {kind}", rows)
-    return _table("turns", flat, rows, after_s, values)
+    return _table("turns", flat, rows, after_s=after_s, values=values)
 
 
 def _table(
-    name: str, flat: Exchanges, rows: IntArray, after_s: FloatArray, values: Mapping[str, object]
+    name: str,
+    flat: Exchanges,
+    rows: IntArray,
+    *,
+    after_s: FloatArray,
+    values: Mapping[str, object],
 ) -> pa.Table:
     agent_ids = objects(flat.config.agents)
     event = {
         "tenant": TENANT,
-        "ts": flat.times(rows, after_s),
+        "ts": flat.times(rows, after_s=after_s),
         "ts_source": "given",
         "user_id": flat.user_ids[rows],
         "agent_id": agent_ids[flat["agent"][rows]],
@@ -142,10 +161,10 @@ def _table(
         "groups": _groups(flat.user[rows]),
         "source": SOURCE,
     }
-    return _filled(schema_of(name), {**event, **values}, len(rows))
+    return _filled(schema_of(name), {**event, **values}, count=len(rows))
 
 
-def _filled(schema: pa.Schema, values: Mapping[str, object], count: int) -> pa.Table:
+def _filled(schema: pa.Schema, values: Mapping[str, object], *, count: int) -> pa.Table:
     columns = []
     for column in schema:
         value = values.get(column.name)
@@ -172,12 +191,13 @@ def _features(**values: IntArray) -> pa.Array:
     return pa.MapArray.from_arrays(np.arange(count + 1) * len(values), keys, items)
 
 
-def _candidates(flat: Exchanges, control: NDArray[np.bool_], chosen: IntArray) -> pa.Array:
+def _candidates(flat: Exchanges, *, control: NDArray[np.bool_], chosen: IntArray) -> pa.Array:
     served = np.array([len(agents.served_arms(agent_id)) for agent_id in flat.config.agents])
     size = np.where(control, 1, served[flat["agent"]])
     offsets = np.concatenate([[0], size.cumsum()])
     row = np.repeat(np.arange(len(size)), size)
     place = np.arange(len(row)) - offsets[row]
+    # Only the reply that was given has words: the others were never written.
     taken, plain = place == chosen[row], control[row]
     vocabulary = sorted(
         {arm for agent_id in flat.config.agents for arm in agents.served_arms(agent_id)}

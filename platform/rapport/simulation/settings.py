@@ -29,7 +29,7 @@ class SimulationConfig(Config):
     agents: tuple[str, ...] = tuple(AGENT_SHARES)
     control_share: float = Field(default=0.05, ge=0, lt=1)
     """Share of users who always get the plain, unpersonalised reply."""
-    leaning: float = Field(default=0.14, ge=0, le=0.8)
+    leaning: float = Field(default=0.135, ge=0, le=0.8)
     """How far a user's language leans to the persona's manner; higher is easier to recognise."""
     taste_spread: float = Field(default=0.30, ge=0, le=1)
     """Standard deviation of a persona's liking over the kinds of reply."""

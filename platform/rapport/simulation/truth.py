@@ -17,7 +17,10 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Values:
-    """True expected reward a decision, in [-1, 1], of the policies that bracket every other."""
+    """True expected reward a decision, in [-1, 1], of the policies that bracket every other.
+
+    Each on the states of the log as they are: one step ahead, for all users, control included.
+    """
 
     uniform: float
     logging: float
@@ -25,11 +28,11 @@ class Values:
     oracle: float
 
 
-def user_truth(minds: Minds, moods: FloatArray, flat: Exchanges) -> pl.DataFrame:
+def user_truth(minds: Minds, *, moods: FloatArray, flat: Exchanges) -> pl.DataFrame:
     """One row a user: persona, its manner, the topic mostly written about, control, last mood."""
     return pl.DataFrame(
         {
-            "user_id": [user_id(flat.config, index) for index in range(len(minds))],
+            "user_id": [user_id(flat.config, index=index) for index in range(len(minds))],
             "persona": minds.persona,
             "manner": [phrasebook().manners[1 + persona] for persona in minds.persona],
             "topic": topic_names(minds.topic.tolist()),
@@ -39,7 +42,7 @@ def user_truth(minds: Minds, moods: FloatArray, flat: Exchanges) -> pl.DataFrame
     )
 
 
-def turn_truth(minds: Minds, flat: Exchanges) -> pl.DataFrame:
+def turn_truth(minds: Minds, *, flat: Exchanges) -> pl.DataFrame:
     """One row a user message: its topic, the mood it was written in, the mood its words show."""
     return pl.DataFrame(
         {
@@ -54,7 +57,7 @@ def turn_truth(minds: Minds, flat: Exchanges) -> pl.DataFrame:
     )
 
 
-def decision_truth(minds: Minds, flat: Exchanges) -> pl.DataFrame:
+def decision_truth(minds: Minds, *, flat: Exchanges) -> pl.DataFrame:
     """One row a decision: what every served arm would have earned there.
 
     `arms`, `expected_reward` and `logging_probability` are lists over the agent's served menu;
@@ -73,8 +76,8 @@ def decision_truth(minds: Minds, flat: Exchanges) -> pl.DataFrame:
             "control": flat["arm"] == agents.CONTROL,
             "arms": pl.Series(arms.take(pa.array(flat["agent"]))),
             "arm_index": flat["arm"],
-            "expected_reward": _ragged(flat["expected"], size),
-            "logging_probability": _ragged(flat["probabilities"], size),
+            "expected_reward": _ragged(flat["expected"], size=size),
+            "logging_probability": _ragged(flat["probabilities"], size=size),
             "reward": flat["felt"],
             "control_reward": flat["expected_plain"],
         },
@@ -83,7 +86,11 @@ def decision_truth(minds: Minds, flat: Exchanges) -> pl.DataFrame:
 
 
 def expected_rewards(truth: pl.DataFrame) -> FloatArray:
-    """True expected reward [N, A] of every arm in menu order; NaN where an agent has fewer."""
+    """True expected reward [N, A] of every arm in menu order; NaN where an agent has fewer.
+
+    The average over the templates and subjects of the arm, and over whether it is echoed, of what
+    the lexicon lets the user make of them: no noise of ratings or moods is in it.
+    """
     return _padded(truth["expected_reward"])
 
 
@@ -96,6 +103,7 @@ def true_value(truth: pl.DataFrame, target: FloatArray) -> float:
             beyond an agent's menu are 0.
     """
     rewards = expected_rewards(truth)
+    # An arm the agent lacks is worth nothing only because no policy may take it.
     known = np.nan_to_num(rewards[:, : target.shape[1]], nan=0.0)
     return float((known * target).sum(axis=1).mean())
 
@@ -118,7 +126,7 @@ def _padded(lists: pl.Series) -> FloatArray:
     return padded
 
 
-def _ragged(values: FloatArray, size: NDArray[np.int64]) -> pl.Series:
+def _ragged(values: FloatArray, *, size: NDArray[np.int64]) -> pl.Series:
     offsets = np.concatenate([[0], size.cumsum()]).astype(np.int32)
     kept = values[np.arange(values.shape[1]) < size[:, None]]
     return pl.Series(pa.ListArray.from_arrays(pa.array(offsets), pa.array(kept)))

@@ -4,12 +4,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeAlias
 
-from rapport.errors import UnavailableError
+from sqlalchemy.exc import SQLAlchemyError
+
+from rapport.errors import RapportError, UnavailableError
 from rapport.store.records import Episode, Record, records
 from rapport.store.store import Store
 
@@ -37,8 +38,11 @@ class GroupCommitter:
         self._store, self._capacity, self._batch = store, capacity, batch
         self._waiting: deque[_Request] = deque()
         self._change = threading.Condition()
-        self._writing = self._closed = False
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
+        self._writing = 0  # callers whose rows are being written
+        self._closed = False
+        # Not an executor: those stop at interpreter exit while callers still wait.
+        self._writer = threading.Thread(target=self._work, name="group-commit", daemon=True)
+        self._writer.start()
 
     def commit(self, rows: Rows, *, episodes: Sequence[Episode] = ()) -> Flags:
         """Commit as `Store.commit` does; for use from threads.
@@ -60,8 +64,8 @@ class GroupCommitter:
         """Refuse new rows, write those that wait, stop the writing thread."""
         with self._change:
             self._closed = True
-            self._change.wait_for(lambda: not self._writing)
-        self._writer.shutdown()
+            self._change.notify()
+        self._writer.join()
 
     def __enter__(self) -> "GroupCommitter":
         return self
@@ -73,34 +77,34 @@ class GroupCommitter:
         request = _Request(records(rows), tuple(episodes))
         request.done.set_running_or_notify_cancel()  # from here on it cannot be cancelled
         with self._change:
-            if self._closed:
-                raise UnavailableError("the store is closing")
+            if self._closed or not self._writer.is_alive():
+                raise UnavailableError("the store is closed")
             if len(self._waiting) >= self._capacity:
                 raise UnavailableError("too many rows wait for the store")
             self._waiting.append(request)
-            if not self._writing:
-                self._writing = True
-                self._start()
+            self._change.notify()
         return request.done
 
-    def _start(self) -> None:
-        size = min(len(self._waiting), self._batch)
-        group = [self._waiting.popleft() for _ in range(size)]
-        batches = [(request.batch, request.episodes) for request in group]
-        written = self._writer.submit(self._store.write, batches)
-        written.add_done_callback(partial(self._finish, group))
+    def _work(self) -> None:
+        while group := self._next_group():
+            self._write(group)
 
-    def _finish(self, group: Sequence[_Request], written: Future[list[Flags]]) -> None:
-        # The next transaction starts first: callers need not be awake for it.
+    def _next_group(self) -> list[_Request]:
         with self._change:
-            self._writing = bool(self._waiting)
-            if self._writing:
-                self._start()
-            else:
-                self._change.notify_all()
-        error = written.exception()
-        for place, request in enumerate(group):
-            if error is None:
-                request.done.set_result(written.result()[place])
-            else:
+            self._writing = 0
+            self._change.wait_for(lambda: self._waiting or self._closed)
+            self._writing = min(len(self._waiting), self._batch)
+            return [self._waiting.popleft() for _ in range(self._writing)]
+
+    def _write(self, group: Sequence[_Request]) -> None:
+        try:
+            answers = self._store.write([(request.batch, request.episodes) for request in group])
+            for request, flags in zip(group, answers, strict=True):
+                request.done.set_result(flags)
+        except (RapportError, SQLAlchemyError) as error:
+            for request in group:
                 request.done.set_exception(error)
+        finally:  # after a fault of ours the thread ends, and nobody may wait for it
+            for request in group:
+                if not request.done.done():
+                    request.done.set_exception(UnavailableError("the store's writer failed"))

@@ -41,7 +41,7 @@ class Outbox:
             .limit(limit)
         )
         with self._database.reading() as connection:
-            found = connection.execute(query).tuples().all()
+            found = connection.execute(query).all()
         return [Entry(seq, decoded(table, payload)) for seq, payload in found]
 
     def position(self, table: str) -> int:

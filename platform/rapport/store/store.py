@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, delete, insert, or_, select, update
+from sqlalchemy import Select, and_, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from rapport.errors import ConfigError
 from rapport.schema import new_id
@@ -13,12 +13,13 @@ from rapport.store import tables
 from rapport.store.database import Database
 from rapport.store.keys import Keys
 from rapport.store.outbox import Outbox
-from rapport.store.records import ID_COLUMNS, Episode, Record, decoded, records
+from rapport.store.records import Episode, Record, decoded, records
 from rapport.store.switches import Switches
 from rapport.store.users import UserState, read_state, write_states
+from rapport.store.writes import insert_new, put_episodes, send
 
-# Numbers are given before they are committed: without this lock on PostgreSQL the relay could
-# pass over a row that commits late. SQLite has one writer and reads a row here, no more.
+# Held by every writer. Without it PostgreSQL gives outbox numbers before it commits them, and the
+# relay could pass over a row that commits late. SQLite has one writer: there it is but a read.
 _TURN = select(tables.meta.c.value).where(tables.meta.c.name == "turn").with_for_update()
 
 
@@ -71,8 +72,8 @@ class Store:
         }
         with self._database.writing() as connection:
             connection.execute(_TURN)
-            fresh = _insert(connection, all_records)
-            _put_episodes(connection, list(positions.values()))
+            fresh = insert_new(connection, all_records)
+            put_episodes(connection, list(positions.values()))
         flags = iter(fresh)
         return [tuple(next(flags) for _ in batch) for batch, _ in batches]
 
@@ -103,9 +104,9 @@ class Store:
             if connection.execute(delete(tables.unfinished).where(opened)).rowcount:
                 mine = tables.decisions.c.decision_id == record.row_id
                 connection.execute(update(tables.decisions).where(mine), dict(record.columns))
-                connection.execute(insert(tables.outbox), [_entry(record)])
-            _insert(connection, others)
-            _put_episodes(connection, episodes)
+                send(connection, [record])
+            insert_new(connection, others)
+            put_episodes(connection, episodes)
 
     def close_abandoned(self, before: datetime) -> int:
         """Close decisions opened before a moment, whose process died; returns how many."""
@@ -191,6 +192,7 @@ class Store:
             How many were written.
         """
         with self._database.writing() as connection:
+            connection.execute(_TURN)
             return write_states(connection, states)
 
     def key_tenant(self, key_hash: str) -> str | None:
@@ -220,6 +222,18 @@ def open_store(url: str) -> Store:
         UnavailableError: The database does not answer.
     """
     database = Database(url)
+    try:
+        known = _set_up(database)
+    except (IntegrityError, ProgrammingError):
+        # On PostgreSQL first openings may race, and the losers find everything made.
+        known = _set_up(database)
+    if int(known["version"]) > tables.STORE_VERSION:
+        remedy = f"this Rapport knows version {tables.STORE_VERSION}; install a newer one"
+        raise ConfigError("store version", known["version"], remedy)
+    return Store(database, known["store_id"])
+
+
+def _set_up(database: Database) -> dict[str, str]:
     with database.writing() as connection:
         tables.metadata.create_all(connection)
         rows = connection.execute(select(tables.meta.c.name, tables.meta.c.value))
@@ -228,68 +242,4 @@ def open_store(url: str) -> Store:
             known = {"store_id": new_id(), "version": str(tables.STORE_VERSION), "turn": ""}
             made = [{"name": name, "value": value} for name, value in known.items()]
             connection.execute(insert(tables.meta), made)
-    if int(known["version"]) > tables.STORE_VERSION:
-        remedy = f"this Rapport knows version {tables.STORE_VERSION}; install a newer one"
-        raise ConfigError("store version", known["version"], remedy)
-    return Store(database, known["store_id"])
-
-
-def _insert(connection: Connection, batch: Sequence[Record]) -> list[bool]:
-    seen = _existing(connection, batch)
-    fresh, new = [], []
-    for record in batch:
-        key = (record.table, record.tenant, record.row_id)
-        fresh.append(key not in seen)
-        if fresh[-1]:
-            seen.add(key)
-            new.append(record)
-    by_table = sorted(new, key=lambda record: record.table)
-    for name, group in groupby(by_table, key=lambda record: record.table):
-        rows = [dict(record.columns) for record in group]
-        if name == "users":
-            _put(connection, tables.users, ("tenant", "user_id"), rows)
-        else:
-            connection.execute(insert(tables.metadata.tables[name]), rows)
-    if new:
-        connection.execute(insert(tables.outbox), [_entry(record) for record in new])
-    return fresh
-
-
-def _existing(connection: Connection, batch: Sequence[Record]) -> set[tuple[str, str, str]]:
-    found = set()
-    by_table = sorted(batch, key=lambda record: record.table)
-    for name, group in groupby(by_table, key=lambda record: record.table):
-        if name == "users":
-            continue
-        columns = tables.metadata.tables[name].c
-        row_id = columns[ID_COLUMNS[name]]
-        wanted = [record.row_id for record in group]
-        query = select(columns.tenant, row_id).where(row_id.in_(wanted))
-        found |= {(name, tenant, known) for tenant, known in connection.execute(query)}
-    return found
-
-
-def _entry(record: Record) -> dict[str, str]:
-    return {
-        "table_name": record.table,
-        "tenant": record.tenant,
-        "row_id": record.row_id,
-        "payload": record.payload,
-    }
-
-
-def _put_episodes(connection: Connection, episodes: Sequence[Episode]) -> None:
-    if episodes:
-        key = ("tenant", "user_id", "prefix_hash")
-        _put(connection, tables.episodes, key, [vars(episode) for episode in episodes])
-
-
-def _put(
-    connection: Connection, table: Table, key: Sequence[str], rows: Sequence[Mapping[str, Any]]
-) -> None:
-    """Insert rows, replacing those with the same key; of equal keys the last one counts."""
-    last = {tuple(row[name] for name in key): row for row in rows}
-    for values in last:
-        same = [table.c[name] == value for name, value in zip(key, values, strict=True)]
-        connection.execute(delete(table).where(*same))
-    connection.execute(insert(table), [dict(row) for row in last.values()])
+    return known

@@ -1,1 +1,1 @@
-"""Users as the platform knows them: timelines, behaviour, and one vector each, decayed and causal."""
+"""Users as they are known: timelines, behaviour, and one vector each, decayed and causal."""

@@ -53,8 +53,8 @@ def embed_turns(texts: Sequence[str], encoder: TextEncoder) -> FloatArray:
 def stream_turns(texts: Sequence[str], encoder: TextEncoder) -> Iterator[Block]:
     """Embed texts in this process, block by block."""
     for start in range(0, len(texts), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(texts)))
-        yield rows, embed_turns([texts[row] for row in rows], encoder)
+        part = texts[start : start + BLOCK]
+        yield np.arange(start, start + len(part)), embed_turns(part, encoder)
 
 
 def embed_users(
@@ -81,9 +81,7 @@ def embed_users(
     Raises:
         TooLittleDataError: No message may be embedded.
     """
-    wrote = messages(lake, purpose=PURPOSE, tenant=tenant)
-    known = turn_vectors(lake, encoder_id=encoder_id, tenant=tenant)
-    missing = wrote.join(known, on="turn_id", how="anti", maintain_order="left")
+    turns, missing = _missing(lake, encoder_id, tenant)
     embedded = _append_missing(
         lake, missing, stream=stream, encoder_id=encoder_id, budget_s=budget_s
     )
@@ -91,8 +89,8 @@ def embed_users(
         lake, encoder_id=encoder_id, half_life_days=half_life_days, tenant=tenant
     )
     counts = EmbedCounts(
-        turns=wrote.height,
-        known=wrote.height - missing.height,
+        turns=turns,
+        known=turns - missing.height,
         embedded=embedded,
         left=missing.height - embedded,
         users=len(users.user_ids),
@@ -105,6 +103,11 @@ def missing_turns(lake: Lake, *, encoder_id: str, tenant: str = "default") -> in
     wrote = messages(lake, purpose=PURPOSE, tenant=tenant)
     known = turn_vectors(lake, encoder_id=encoder_id, tenant=tenant)
     return wrote.join(known, on="turn_id", how="anti").height
+
+
+def missing_turns(lake: Lake, *, encoder_id: str, tenant: str = "default") -> int:
+    """How many turns `embed_users` would embed now: what to choose its runner by."""
+    return _missing(lake, encoder_id, tenant)[1].height
 
 
 def encode_users(
@@ -163,6 +166,18 @@ def aligned(wanted: pl.DataFrame, known: pl.DataFrame) -> tuple[IntArray, FloatA
     return rows, known["vector"].list.to_array(width).to_numpy().astype(np.float32)
 
 
+def _missing(lake: Lake, encoder_id: str, tenant: str) -> tuple[int, pl.DataFrame]:
+    """Number of turns there are, and those that have no vector of this encoder."""
+    wrote = messages(lake, purpose=PURPOSE, tenant=tenant)
+    known = (
+        lake.scan("turn_embeddings")
+        .filter(pl.col("tenant") == tenant, pl.col("encoder_id") == encoder_id)
+        .select("turn_id")
+        .collect()
+    )
+    return wrote.height, wrote.join(known, on="turn_id", how="anti", maintain_order="left")
+
+
 def _append_missing(
     lake: Lake, missing: pl.DataFrame, *, stream: Stream, encoder_id: str, budget_s: float | None
 ) -> int:
@@ -191,7 +206,9 @@ def _append(lake: Lake, turns: pl.DataFrame, blocks: list[Block], encoder_id: st
     vectors = np.concatenate([block[1] for block in blocks])
     table = turns[rows].select("tenant", "turn_id", "user_id", "ts").to_arrow()
     table = table.append_column("encoder_id", pa.array([encoder_id] * len(rows)))
-    lake.append("turn_embeddings", table.append_column("vector", _lists(vectors)), writer="embed_users")
+    lake.append(
+        "turn_embeddings", table.append_column("vector", _lists(vectors)), writer="embed_users"
+    )
 
 
 def _lists(vectors: FloatArray) -> pa.ListArray:

@@ -84,7 +84,9 @@ class UserEncoder:
         """The vector of somebody who has done nothing yet: zeros."""
         return np.zeros(self.width, np.float32)
 
-    def encode(self, events: pl.DataFrame, rows: NDArray[np.int64], vectors: FloatArray) -> UserVectors:
+    def encode(
+        self, events: pl.DataFrame, rows: NDArray[np.int64], vectors: FloatArray
+    ) -> UserVectors:
         """Encode every user of a timeline, decayed to the user's last event.
 
         Args:
@@ -99,30 +101,27 @@ class UserEncoder:
         last = events.group_by("user_id", maintain_order=True).agg(pl.col("ts").max())["ts"]
         return UserVectors(users, last, self._finished(sums))
 
-    def encode_causally(
+    def encode_before(
         self, events: pl.DataFrame, rows: NDArray[np.int64], vectors: FloatArray
     ) -> FloatArray:
-        """The user's vector just before each event of a timeline: [E, D + F + 1], no later facts.
+        """The user's vector just before each event: [E, D + F + 1], decayed to the event's time.
 
-        Each is decayed to the event's time. Arguments as in `encode`.
+        Arguments as in `encode`. Nothing that came with the event or later is in it.
         """
-        _, codes, seconds = _coded(events)
-        increments = self._increments(events, rows, vectors)
-        return self._finished(
-            decayed_sums(increments, codes, seconds, half_life_s=self._half_life_s)
-        )
+        return self._finished(self._causal_sums(events, rows, vectors)[0])
 
     def encode_through(
         self, events: pl.DataFrame, rows: NDArray[np.int64], vectors: FloatArray
     ) -> FloatArray:
-        """The user's vector just after each event of a timeline: what `observe` gives there."""
-        _, codes, seconds = _coded(events)
-        increments = self._increments(events, rows, vectors)
-        before = decayed_sums(increments, codes, seconds, half_life_s=self._half_life_s)
+        """The user's vector just after each event: [E, D + F + 1]; nothing later is in it.
+
+        Arguments as in `encode`. What `observe` gives, event after event.
+        """
+        before, increments = self._causal_sums(events, rows, vectors)
         return self._finished(before + increments)
 
     def decayed(self, vector: FloatArray, elapsed_s: float) -> FloatArray:
-        """A user vector as it stands `elapsed_s` >= 0 seconds later: the mean stays, weights fade."""
+        """A user vector `elapsed_s` >= 0 seconds later: the mean stays, its weight fades."""
         fade = 2.0 ** (-max(elapsed_s, 0.0) / self._half_life_s)
         tail = np.log1p(np.expm1(vector[self.dim :].astype(np.float64)) * fade)
         return np.concatenate([vector[: self.dim], tail]).astype(np.float32)
@@ -186,6 +185,14 @@ class UserEncoder:
     @property
     def _half_life_s(self) -> float:
         return self.half_life_days * DAY_S
+
+    def _causal_sums(
+        self, events: pl.DataFrame, rows: NDArray[np.int64], vectors: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Decayed sums before each event, and what the event adds."""
+        _, codes, seconds = _coded(events)
+        added = self._increments(events, rows, vectors)
+        return decayed_sums(added, codes, seconds, half_life_s=self._half_life_s), added
 
     def _increments(
         self, events: pl.DataFrame, rows: NDArray[np.int64], vectors: FloatArray

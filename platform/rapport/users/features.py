@@ -37,7 +37,9 @@ def fit_cuts(events: pl.DataFrame) -> Cuts:
     gaps = gaps_s(events)
     cuts = {}
     for name in MEASURES:
-        measured = gaps if name == "gap" else events.filter(pl.col("kind") == name)["value"].to_numpy()
+        measured = (
+            gaps if name == "gap" else events.filter(pl.col("kind") == name)["value"].to_numpy()
+        )
         known = measured[np.isfinite(measured)]
         points = np.quantile(known, np.arange(1, BUCKETS) / BUCKETS) if len(known) else []
         cuts[name] = tuple(float(point) for point in points)
@@ -110,6 +112,8 @@ def habits(features: FloatArray, population: RealArray) -> RealArray:
     return np.hstack(shares)
 
 
-def _drawn(part: RealArray, whole: RealArray, part_all: RealArray, whole_all: RealArray) -> RealArray:
+def _drawn(
+    part: RealArray, whole: RealArray, part_all: RealArray, whole_all: RealArray
+) -> RealArray:
     usual = part_all / np.maximum(whole_all, 1e-9)
     return np.asarray((part + _PRIOR_EVENTS * usual) / (whole + _PRIOR_EVENTS))

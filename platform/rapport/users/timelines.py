@@ -29,7 +29,14 @@ def messages(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFra
             pl.col("facet").fill_null("") != CRISIS,
         )
         .select(
-            "tenant", "user_id", "conversation_id", "turn_id", "turn_index", "ts", "text", "agent_id"
+            "tenant",
+            "user_id",
+            "conversation_id",
+            "turn_id",
+            "turn_index",
+            "ts",
+            "text",
+            "agent_id",
         )
         .sort("user_id", "ts", "turn_index")
         .collect()

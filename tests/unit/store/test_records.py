@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapport.errors import RowError, UnknownNameError
@@ -24,6 +24,7 @@ def bits(number):
     return struct.pack("<d", number)
 
 
+@settings(deadline=None)
 @given(FINITE, st.text(), st.dictionaries(st.text(), FINITE))
 def test_numbers_texts_and_maps_come_back_exactly(number, text, features):
     row = some_feedback(value=number, text=text)
@@ -36,6 +37,7 @@ def test_numbers_texts_and_maps_come_back_exactly(number, text, features):
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=12))
 def test_a_decisions_probabilities_and_propensity_are_the_very_numbers_that_were_sampled(weights):
     shares = [weight / sum(weights) for weight in weights]

@@ -1,0 +1,181 @@
+"""Feedback to reward: one number in [-1, 1] for each decision that something came back for."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
+
+from rapport.affect.channels import CHANNELS, Reading, answered, reported, sentiment_gain
+from rapport.affect.curve import CurveSettings
+from rapport.config import Config
+from rapport.schema import schema_of
+
+FloatArray = NDArray[np.float64]
+
+REWARD_VERSION = 1
+"""Version of the formula; a new one makes every decision's reward a new row."""
+_SAME = 1e-9
+
+
+class RewardSettings(Config):
+    """How channels become a reward; saved in every release as `reward.json`."""
+
+    weights: Mapping[str, float] = Field(
+        default={
+            "rating": 1.0,
+            "thumbs": 1.0,
+            "task_success": 1.0,
+            "comment": 0.5,
+            "sentiment": 0.5,
+            "dwell": 0.1,
+        }
+    )
+    """Weight of each channel among those that reported, >= 0."""
+    least_weight: float = Field(default=0.2, ge=0)
+    """Decisions whose reports weigh less together stay silent: a reading time alone is no verdict."""
+    sentiment_scale: float = Field(default=4.0, gt=0)
+    """Factor on the curve's gain, which smoothing keeps small; chosen so that the channel spreads
+    as ratings do. Higher lets sentiment speak louder."""
+    curve: CurveSettings = CurveSettings()
+    reading: Reading = Reading()
+
+
+REWARD = RewardSettings()
+
+
+def compute_rewards(
+    turns: pl.DataFrame,
+    decisions: pl.DataFrame,
+    feedback: pl.DataFrame,
+    sentiment: pl.DataFrame,
+    *,
+    as_of: datetime,
+    settings: RewardSettings = REWARD,
+) -> pl.DataFrame:
+    """Compute the reward of every decision that enough came back for.
+
+    `r_t = sum_c w_c * s_c / sum_c w_c` over the channels that reported, in [-1, 1]; a channel
+    without a report is left out, never counted as 0. Control decisions earn rewards as well;
+    decisions in a crisis do not.
+
+    Args:
+        turns: Rows of the turns table.
+        decisions: Rows of the decisions table.
+        feedback: Rows of the feedback table.
+        sentiment: `turn_id`, `sentiment` in [-1, 1] of user messages; those left out say nothing.
+        as_of: When this was known, UTC.
+        settings: Weights and scales.
+
+    Returns:
+        Rows of the rewards table, in the order of `decisions`.
+    """
+    table = channel_table(turns, decisions, feedback, sentiment, settings=settings)
+    values = table.select(CHANNELS).to_numpy().astype(np.float64)
+    weight = np.array([settings.weights.get(name, 0.0) for name in CHANNELS])
+    told = np.where(np.isnan(values), 0.0, weight)
+    total = told.sum(axis=1)
+    enough = total >= max(settings.least_weight, _SAME)
+    mean = (np.nan_to_num(values[enough]) * told[enough]).sum(axis=1) / total[enough]
+    ids = table["decision_id"].to_numpy()[enough]
+    counted = np.where(told[enough] > 0, values[enough], np.nan)
+    found = pa.table(
+        {
+            "decision_id": pa.array(ids, pa.string()),
+            "value": np.clip(mean, -1.0, 1.0),
+            "channels": _maps(counted),
+        }
+    )
+    return _rows(decisions, pl.DataFrame(found), as_of)
+
+
+def channel_table(
+    turns: pl.DataFrame,
+    decisions: pl.DataFrame,
+    feedback: pl.DataFrame,
+    sentiment: pl.DataFrame,
+    *,
+    settings: RewardSettings = REWARD,
+) -> pl.DataFrame:
+    """What each channel says of each decision: `decision_id` and `CHANNELS`, null where silent."""
+    placed = answered(decisions, turns)
+    gain = sentiment_gain(placed, turns, sentiment, settings.curve)
+    table = reported(placed, feedback).join(placed, on="decision_id", how="left")
+    table = table.join(gain, on="decision_id", how="left")
+    return table.with_columns(
+        sentiment=settings.sentiment_scale * pl.col("gain"),
+        dwell=settings.reading.read_through(),
+    ).select("decision_id", *(pl.col(name).clip(-1.0, 1.0) for name in CHANNELS))
+
+
+def changed(rewards: pl.DataFrame, existing: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rewards that are new or differ from the latest known of their decision.
+
+    Args:
+        rewards: From `compute_rewards`.
+        existing: Rows of the rewards table, any number a decision.
+    """
+    latest = existing.sort("as_of").group_by("decision_id", maintain_order=True).last()
+    known = _wide(latest).rename(lambda name: f"known_{name}").rename(
+        {"known_decision_id": "decision_id"}
+    )
+    both = _wide(rewards).join(known, on="decision_id", how="left", maintain_order="left")
+    same = pl.lit(value=True)
+    for name in ("reward_version", "value", *CHANNELS):
+        one, other = pl.col(name), pl.col(f"known_{name}")
+        near = ((one - other).abs() < _SAME).fill_null(value=False)
+        same &= near | (one.is_null() & other.is_null())
+    return rewards.filter(~both.select(same=same)["same"])
+
+
+def returns(
+    rewards: FloatArray, series: NDArray[np.int64], *, gamma: float = 0.0, window: int = 10
+) -> FloatArray:
+    """Discounted sums `G_t = sum_{j < window} gamma^j r_{t+j}` inside each series, [N].
+
+    With `gamma` 0, or one decision a series, G_t is r_t.
+
+    Args:
+        rewards: [N] in time order inside each series; NaN where silent, which adds nothing.
+        series: [N] which conversation each belongs to; rows of one lie together.
+        gamma: Worth of the next reward, in [0, 1].
+        window: Rewards summed, >= 1.
+    """
+    told = np.nan_to_num(rewards)
+    total = rewards.copy()
+    for step in range(1, window if gamma else 1):
+        later = np.zeros_like(told)
+        later[:-step] = np.where(series[step:] == series[:-step], told[step:], 0.0)
+        total += gamma**step * later
+    return total
+
+
+def _rows(decisions: pl.DataFrame, found: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    schema = pl.DataFrame(schema_of("rewards").empty_table()).schema
+    rows = decisions.join(found, on="decision_id", how="inner", maintain_order="left")
+    return rows.with_columns(
+        reward_version=pl.lit(REWARD_VERSION, dtype=pl.Int32),
+        as_of=pl.lit(as_of).cast(schema["as_of"]),
+    ).select(schema.names())
+
+
+def _maps(values: FloatArray) -> pa.Array:
+    told = ~np.isnan(values)
+    offsets = np.concatenate([[0], told.sum(axis=1).cumsum()]).astype(np.int32)
+    names = np.array(CHANNELS)[np.nonzero(told)[1]]
+    return pa.MapArray.from_arrays(offsets, pa.array(names, pa.string()), values[told])
+
+
+def _wide(rewards: pl.DataFrame) -> pl.DataFrame:
+    maps = rewards.select("channels").to_arrow().column(0).combine_chunks()
+    keys = pa.array(CHANNELS, maps.type.key_type)
+    wide = rewards.select("decision_id", "reward_version", "value")
+    columns = [
+        pl.Series(name, pc.map_lookup(maps, key, occurrence="first"), dtype=pl.Float64)
+        for name, key in zip(CHANNELS, keys, strict=True)
+    ]
+    return wide.with_columns(columns)

@@ -1,0 +1,61 @@
+"""The stage `train_policy`: the lake to a candidate release."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import Field
+
+from rapport.cluster.tuning import Recipe, Trial, retrain, search
+from rapport.config import JobConfig
+from rapport.errors import ConfigError
+from rapport.home import Home
+from rapport.lake import lake_of
+from rapport.pipeline.policies import assemble, find_candidate, load_dataset
+from rapport.policy.policy import Policy
+
+DEFAULT_BUDGET_S = 100.0
+
+
+class TrainPolicyConfig(JobConfig):
+    """Settings of `train_policy`."""
+
+    trials: int = Field(default=6, ge=1)
+    """Settings to try; learners take turns, their defaults first."""
+    search: bool = True
+    """False trains the newest candidate's policy again with its settings."""
+
+
+def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:
+    """Train a policy on every decision that may be learned from, and stage a candidate."""
+    home, lake = Home(config.home), lake_of(config)
+    data = load_dataset(lake, home, tenant=config.tenant)
+    known = data.part("train", "tune")
+    facts: dict[str, Any] = {"decisions": len(data), "n": len(known)}
+    if config.search:
+        budget_s = config.seconds or DEFAULT_BUDGET_S
+        found = search(data, trials=config.trials, budget_s=budget_s, seed=config.seed, home=home)
+        policy, best = found.policy, found.best
+        facts |= {"runner": "Ray Tune", "learners": [_row(trial) for trial in best.values()]}
+        facts |= {"stopped_by": "budget"} if found.stopped_early else {}
+    else:
+        earlier = Policy.load(find_candidate(home, None) / "policy")
+        if earlier.scorer is None:
+            raise ConfigError("search", False, "there is no trained policy yet; search first")
+        policy = retrain(data, Recipe.of(earlier), seed=config.seed)
+        facts |= {"runner": "one process", "learners": []}
+    users = set(known.user.tolist())
+    candidate = assemble(home, lake, policy, users=users, seed=config.seed)
+    settings: Mapping[str, Any] = {"learner": policy.learner, **asdict(policy.behaviour)}
+    return {"candidate": candidate.id, "policy": policy.id, "settings": settings, **facts}
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    return {
+        "learner": trial.settings.learner,
+        "value": trial.value,
+        "a = b = 1": trial.plain,
+        "logging policy": trial.logging,
+        "seconds": trial.seconds,
+        **asdict(trial.behaviour),
+    }

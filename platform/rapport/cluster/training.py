@@ -1,0 +1,149 @@
+"""Adapters by Ray Train: one run trains the shared adapter and every persona's."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+from ray.train.torch import TorchTrainer
+
+from rapport.cluster.session import ray_session
+from rapport.errors import BudgetError, RapportError, TooLittleDataError
+from rapport.home import Home
+from rapport.language.examples import Lesson
+from rapport.language.loading import load_language_model
+from rapport.language.settings import Curriculum
+from rapport.language.training import AdapterTrainer, TrainReport, read_reports, train_all
+
+_FAILURES = 2  # times a run may lose a worker and go on from its last checkpoint
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who trains."""
+
+    workers: int = 1
+    """Processes that share every batch; more help where each has processors or a GPU of its own."""
+    cpus: int = 1
+    """Processors Ray reserves, and threads used, for each worker."""
+
+
+def fit_adapters(
+    lessons: Mapping[str, Lesson],
+    curriculum: Curriculum,
+    *,
+    model: Path,
+    out: Path,
+    home: Home,
+    crew: Crew = Crew(),  # noqa: B008  (frozen)
+) -> dict[str, TrainReport]:
+    """Train all adapters in one Ray Train run and put them into a folder.
+
+    A run that was killed goes on from its last checkpoint when it is started again with the same
+    lessons, curriculum and model; a finished one leaves nothing but `out`. Examples travel through
+    Ray's object store and are written nowhere; checkpoints hold weights and counts alone.
+
+    Args:
+        lessons: Examples by persona, as `train_all` takes them.
+        curriculum: How; `budget_s` counts from now, Ray's start included.
+        model: Folder of the base model, at the same path on every node.
+        out: Where `shared/`, `<persona>/` and `report.json` go; replaced.
+        home: Its work folder holds the run while it is under way.
+        crew: Who trains.
+
+    Returns:
+        Reports by adapter.
+
+    Raises:
+        TooLittleDataError: All personas together have too few examples.
+        BudgetError: Time was up before the shared adapter had learnt anything.
+    """
+    if not any(lesson.train for lesson in lessons.values()):
+        raise TooLittleDataError("adapter examples", 0, 1)
+    ends_at = None if curriculum.budget_s is None else time.time() + curriculum.budget_s
+    storage = home.work / "ray_train"
+    name = _run_name(lessons, curriculum, model)
+    with ray_session(home):
+        settings = {
+            "lessons": [
+                ray.put(dict(lessons))
+            ],  # in a list: Ray would put the lessons in its place
+            "curriculum": curriculum.model_dump(),
+            "model": str(model.absolute()),
+            "threads": crew.cpus,
+            "ends_at": ends_at,
+        }
+        checkpoint = _fit(settings, crew, storage=storage, name=name)
+        shutil.rmtree(out, ignore_errors=True)
+        with checkpoint.as_directory() as folder:
+            shutil.copytree(folder, out)
+    shutil.rmtree(storage, ignore_errors=True)
+    return read_reports(out)
+
+
+def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> Any:
+    use_gpu = ray.cluster_resources().get("GPU", 0) >= crew.workers
+    trainer = TorchTrainer(
+        _train_here,
+        train_loop_config=settings,
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=crew.workers,
+            use_gpu=use_gpu,
+            resources_per_worker={"CPU": crew.cpus, **({"GPU": 1} if use_gpu else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=str(storage),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            failure_config=ray.train.FailureConfig(max_failures=_FAILURES),
+        ),
+    )
+    try:
+        return trainer.fit().checkpoint
+    except ray.train.WorkerGroupError as error:
+        ours = [e for e in error.worker_failures.values() if isinstance(e, RapportError)]
+        raise (ours[0] if ours else error) from error
+
+
+def _train_here(settings: Mapping[str, Any]) -> None:
+    """One worker: train from the last checkpoint on, report one after each check."""
+    torch.set_num_threads(settings["threads"])
+    curriculum = Curriculum.model_validate(settings["curriculum"])
+    if settings["ends_at"] is not None:
+        left = max(settings["ends_at"] - time.time(), 1e-6)
+        curriculum = curriculum.model_copy(update={"budget_s": left})
+    lessons = ray.get(settings["lessons"][0])
+    first = ray.train.get_context().get_world_rank() == 0
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint:
+            with checkpoint.as_directory() as saved:
+                shutil.copytree(saved, out, dirs_exist_ok=True)
+
+        def report() -> None:
+            done = {"adapters": len(read_reports(out))}
+            kept = ray.train.Checkpoint.from_directory(folder) if first else None
+            ray.train.report(done, checkpoint=kept)
+
+        loaded = load_language_model(Path(settings["model"]), attention="eager")
+        train_all(AdapterTrainer(loaded), lessons, curriculum, out=out, on_checkpoint=report)
+
+
+def _run_name(lessons: Mapping[str, Lesson], curriculum: Curriculum, model: Path) -> str:
+    """Name of a run by what it computes; the budget is no part of that."""
+    digest = hashlib.sha256(curriculum.model_dump_json(exclude={"budget_s"}).encode())
+    digest.update(os.fsencode(model.name))
+    for persona, lesson in sorted(lessons.items()):
+        for part in (lesson.train, lesson.held_out):
+            texts = (f"{e.user}\x1f{e.messages}\x1f{e.reply}\x1f{e.arm}" for e in part)
+            digest.update("\x1e".join([persona, *texts]).encode())
+    return f"adapters-{digest.hexdigest()[:16]}"

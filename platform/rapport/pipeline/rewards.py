@@ -1,0 +1,62 @@
+"""The stage `compute_rewards`: feedback and next messages to rewards, the only writer of that table."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from rapport.affect.reward import changed, compute_rewards
+from rapport.affect.scorers import load_scorer
+from rapport.config import JobConfig
+from rapport.home import Home
+from rapport.lake import Lake, lake_of
+from rapport.text import load_encoder
+from rapport.users.embed import aligned, turn_vectors
+from rapport.users.timelines import messages
+
+PURPOSE = "infer_affect"
+"""What a user's messages are read for here: a reward is read from how he feels."""
+
+
+def reward_log(config: JobConfig) -> dict[str, Any]:
+    """Compute every decision's reward and append those that are new or changed.
+
+    Late feedback changes a reward: its decision gets a further row, and the latest counts.
+    """
+    home, lake = Home(config.home), lake_of(config)
+    tables = {
+        name: lake.scan(name, purpose="analytics").filter(pl.col("tenant") == config.tenant)
+        for name in ("turns", "decisions", "feedback", "rewards")
+    }
+    known = {name: frame.collect() for name, frame in tables.items()}
+    sentiment = _sentiment(lake, home, config)
+    rewards = compute_rewards(
+        known["turns"], known["decisions"], known["feedback"], sentiment, as_of=datetime.now(UTC)
+    )
+    fresh = changed(rewards, known["rewards"])
+    if fresh.height:
+        lake.append("rewards", fresh.to_arrow(), writer="compute_rewards")
+    return {
+        "rewards": rewards.height,
+        "new": fresh.height,
+        "decisions": known["decisions"].height,
+        "mean": rewards["value"].mean(),
+    }
+
+
+def _sentiment(lake: Lake, home: Home, config: JobConfig) -> pl.DataFrame:
+    """Sentiment of every message: `turn_id`, `sentiment`; vectors are read, or made if missing."""
+    told = messages(lake, purpose=PURPOSE, tenant=config.tenant)
+    encoder = load_encoder(config.encoder)
+    known = turn_vectors(lake, encoder_id=encoder.encoder_id, tenant=config.tenant)
+    ready = told.join(known, on="turn_id", how="semi", maintain_order="left")
+    scorer = load_scorer(home.root / "models")
+    rows, vectors = aligned(ready, known)
+    scored = [(ready, scorer.sentiment(ready["text"].to_list(), vectors[rows]))]
+    missing = told.join(known, on="turn_id", how="anti", maintain_order="left")
+    if missing.height:
+        texts = missing["text"].to_list()
+        scored.append((missing, scorer.sentiment(texts, encoder.encode(texts))))
+    return pl.concat(
+        [turns.select("turn_id").with_columns(sentiment=pl.Series(e)) for turns, e in scored]
+    )

@@ -1,0 +1,82 @@
+"""Statements that write rows, outbox entries and episodes inside an open transaction."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from rapport.store import tables
+from rapport.store.records import ID_COLUMNS, Episode, Record
+
+
+def insert_new(connection: Connection, batch: Sequence[Record]) -> list[bool]:
+    """Write rows whose id is new, with their outbox entries; profiles replace older ones.
+
+    Returns:
+        For each row, whether it was new.
+    """
+    seen = _existing(connection, batch)
+    fresh, new = [], []
+    for record in batch:
+        key = (record.table, record.tenant, record.row_id)
+        fresh.append(key not in seen)
+        if fresh[-1]:
+            seen.add(key)
+            new.append(record)
+    by_table = sorted(new, key=lambda record: record.table)
+    for name, group in groupby(by_table, key=lambda record: record.table):
+        rows = [dict(record.columns) for record in group]
+        if name == "users":
+            _put(connection, tables.users, ("tenant", "user_id"), rows)
+        else:
+            connection.execute(insert(tables.metadata.tables[name]), rows)
+    send(connection, new)
+    return fresh
+
+
+def send(connection: Connection, batch: Sequence[Record]) -> None:
+    """Put rows into the outbox, in their order."""
+    entries = [
+        {
+            "table_name": record.table,
+            "tenant": record.tenant,
+            "row_id": record.row_id,
+            "payload": record.payload,
+        }
+        for record in batch
+    ]
+    if entries:
+        connection.execute(insert(tables.outbox), entries)
+
+
+def put_episodes(connection: Connection, episodes: Sequence[Episode]) -> None:
+    """Note where conversations stand."""
+    if episodes:
+        key = ("tenant", "user_id", "prefix_hash")
+        _put(connection, tables.episodes, key, [vars(episode) for episode in episodes])
+
+
+def _existing(connection: Connection, batch: Sequence[Record]) -> set[tuple[str, str, str]]:
+    found = set()
+    by_table = sorted(batch, key=lambda record: record.table)
+    for name, group in groupby(by_table, key=lambda record: record.table):
+        if name == "users":
+            continue
+        columns = tables.metadata.tables[name].c
+        row_id = columns[ID_COLUMNS[name]]
+        wanted = [record.row_id for record in group]
+        query = select(columns.tenant, row_id).where(row_id.in_(wanted))
+        found |= {(name, tenant, known) for tenant, known in connection.execute(query)}
+    return found
+
+
+def _put(
+    connection: Connection, table: Table, key: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows, replacing those with the same key; of equal keys the last one counts."""
+    last = {tuple(row[name] for name in key): row for row in rows}
+    for values in last:
+        same = [table.c[name] == value for name, value in zip(key, values, strict=True)]
+        connection.execute(delete(table).where(*same))
+    connection.execute(insert(table), [dict(row) for row in last.values()])

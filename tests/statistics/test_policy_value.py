@@ -1,0 +1,100 @@
+"""What a learned policy is truly worth, which only the simulator knows."""
+
+import numpy as np
+import pytest
+
+from rapport.cluster.marwil import fit_marwil
+from rapport.policy.behaviour import Behaviour
+from rapport.policy.features import states
+from rapport.policy.learn import measure, prepare
+from rapport.policy.policy import Policy, uniform_policy
+from rapport.policy.reward_model import fit_reward_model
+from tests.statistics.report import say
+from tests.statistics.simulated_log import World, world
+
+
+def learned(found: World) -> Policy:
+    bench = prepare(found.data, seed=0)
+    scorer = fit_reward_model(bench.train)
+    behaviour = measure(bench, scorer).behaviour
+    return Policy(found.data.layout, behaviour, "reward_model", bench.context, scorer)
+
+
+def plain(policy: Policy) -> Policy:
+    """The same scores under a = b = 1 at temperature 1."""
+    behaviour = Behaviour(epsilon=policy.behaviour.epsilon)
+    return Policy(policy.layout, behaviour, policy.learner, policy.context, policy.scorer)
+
+
+def true_values(found: World, policies: dict[str, Policy]) -> dict[str, float]:
+    """True value of policies, the logging policy, control and the oracle on held-out users."""
+    rows = np.flatnonzero((found.rows == "gate") & found.data.usable)
+    held_out = found.data.rows(rows)
+    values = {
+        name: found.true_value(
+            policy.decide(held_out.situation, mask=held_out.mask).probability, rows
+        )
+        for name, policy in policies.items()
+    }
+    best = np.where(held_out.mask, found.expected[rows], -np.inf).max(axis=1).mean()
+    logging = found.true_value(held_out.probabilities, rows)
+    return {**values, "logging": logging, "control": found.control, "oracle": float(best)}
+
+
+def shown(seed: int, values: dict[str, float]) -> None:
+    gain = (values["learned"] - values["logging"]) / (values["oracle"] - values["logging"])
+    line = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    say(f"seed {seed}: {line}; {gain:.2f} of the oracle's gain")
+
+
+def judged(seed: int, *, users: int) -> dict[str, float]:
+    found = world(seed, users=users)
+    policy = learned(found)
+    policies = {
+        "learned": policy,
+        "a = b = 1": plain(policy),
+        "uniform": uniform_policy(policy.layout),
+    }
+    values = true_values(found, policies)
+    shown(seed, values)
+    return values
+
+
+def test_a_learned_policy_beats_the_log_and_control_on_held_out_users():
+    values = judged(1, users=500)
+    assert values["learned"] > values["logging"]
+    assert values["learned"] > values["control"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_it_does_so_in_every_world_and_sharpening_is_what_earns_it(seed):
+    values = judged(seed, users=1500)
+    gain = values["oracle"] - values["logging"]
+    assert values["learned"] > values["logging"] + 0.3 * gain
+    assert values["learned"] > values["control"]
+    assert values["learned"] > values["a = b = 1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_marwil_beats_the_log_and_control_too(seed):
+    found = world(seed)
+    bench = prepare(found.data, seed=0)
+    scorer = fit_marwil(bench.train)
+    behaviour = measure(bench, scorer).behaviour
+    policy = Policy(found.data.layout, behaviour, "marwil", bench.context, scorer)
+    values = true_values(found, {"learned": policy, "a = b = 1": plain(policy)})
+    shown(seed, values)
+    assert values["learned"] > max(values["logging"], values["control"])
+
+
+def test_the_model_orders_arms_as_the_truth_does():
+    found = world(1, users=500)
+    bench = prepare(found.data, seed=0)
+    rows = np.flatnonzero((found.rows == "gate") & found.data.usable)
+    held_out = found.data.rows(rows)
+    state = states(held_out.layout, held_out.situation)
+    q = fit_reward_model(bench.train).q(state)[held_out.mask]
+    truth = found.expected[rows][held_out.mask]
+    assert np.corrcoef(q, truth)[0, 1] > 0.3

@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rapport.errors import DataError
+from rapport.evaluation.estimators import (
+    Log,
+    clipped,
+    direct_method,
+    direct_terms,
+    doubly_robust,
+    dr_terms,
+    importance_weights,
+    ips,
+    ips_terms,
+    logging_terms,
+    self_normalised_doubly_robust,
+    sndr_terms,
+    snips,
+    snips_terms,
+)
+from tests.unit.evaluation.logs import a_log, mostly
+
+# Two arms, three rows, by hand: weights .8/.5 = 1.6, .2/.5 = .4, .8/.8 = 1.
+WORKED = Log(
+    action=np.array([0, 1, 0]),
+    reward=np.array([1.0, 0.5, -1.0]),
+    propensity=np.array([0.5, 0.5, 0.8]),
+    user=np.array(["a", "b", "c"]),
+)
+TARGET = np.array([[0.8, 0.2]] * 3)
+Q_HAT = np.array([[0.5, 0.0]] * 3)
+
+
+def test_weights_by_hand():
+    assert importance_weights(WORKED, TARGET) == pytest.approx([1.6, 0.4, 1.0])
+    assert importance_weights(WORKED, TARGET, clip=1.2) == pytest.approx([1.2, 0.4, 1.0])
+
+
+def test_every_estimator_by_hand():
+    assert ips_terms(WORKED, TARGET).value == pytest.approx((1.6 + 0.2 - 1.0) / 3)
+    assert ips_terms(WORKED, TARGET, clip=1.2).value == pytest.approx((1.2 + 0.2 - 1.0) / 3)
+    assert snips_terms(WORKED, TARGET).value == pytest.approx(0.8 / 3.0)
+    assert direct_terms(WORKED, TARGET, Q_HAT).value == pytest.approx(0.4)
+    residuals = 1.6 * 0.5 + 0.4 * 0.5 + 1.0 * -1.5
+    assert dr_terms(WORKED, TARGET, Q_HAT).value == pytest.approx(0.4 + residuals / 3)
+    assert sndr_terms(WORKED, TARGET, Q_HAT).value == pytest.approx(0.4 + residuals / 3.0)
+
+
+def test_the_estimates_carry_value_interval_and_sample():
+    for found in (
+        ips(WORKED, TARGET),
+        clipped(WORKED, TARGET, clip=1.2),
+        snips(WORKED, TARGET),
+        direct_method(WORKED, TARGET, Q_HAT),
+        doubly_robust(WORKED, TARGET, Q_HAT),
+        self_normalised_doubly_robust(WORKED, TARGET, Q_HAT),
+    ):
+        assert found.n == found.users == 3
+        assert found.low <= found.value <= found.high
+        assert 1 <= found.ess <= 3
+    assert ips(WORKED, TARGET).max_weight == pytest.approx(1.6)
+    assert clipped(WORKED, TARGET, clip=1.2).max_weight == pytest.approx(1.2)
+
+
+@given(seed=st.integers(0, 10_000), arms=st.integers(2, 6))
+@settings(max_examples=25)
+def test_the_logging_policy_itself_is_worth_exactly_the_mean_reward(seed, arms):
+    log, logging, _ = a_log(n=60, arms=arms, users=9, seed=seed)
+    mean = log.reward.mean()
+    assert ips_terms(log, logging).value == pytest.approx(mean, abs=1e-12)
+    assert snips_terms(log, logging).value == pytest.approx(mean, abs=1e-12)
+    assert snips_terms(log, logging).minus(logging_terms(log)).value == pytest.approx(0, abs=1e-12)
+
+
+@given(shift=st.floats(-0.5, 0.5))
+def test_snips_moves_with_a_shift_of_the_reward_and_ips_need_not(shift):
+    log, _, _ = a_log(n=50)
+    target = mostly(0, n=50, arms=3)
+    moved = log.rewarded(log.reward + shift)
+    change = snips_terms(moved, target).value - snips_terms(log, target).value
+    assert change == pytest.approx(shift, abs=1e-9)
+
+
+def test_a_perfect_model_makes_the_doubly_robust_residual_vanish():
+    log, _, expected = a_log()
+    log = log.rewarded(expected[np.arange(len(log)), log.action])
+    target = mostly(0, n=len(log), arms=3)
+    truth = (target * expected).sum(axis=1).mean()
+    assert dr_terms(log, target, expected).value == pytest.approx(truth, abs=1e-12)
+    assert direct_terms(log, target, expected).value == pytest.approx(truth, abs=1e-12)
+
+
+def test_a_row_weight_counts_like_repeated_rows():
+    target = TARGET[[0, 1]]
+    weighted = replace(WORKED.rows(np.array([0, 1])), row_weight=np.array([2.0, 1.0]))
+    repeated = WORKED.rows(np.array([0, 0, 1]))
+    assert snips_terms(weighted, target).value == pytest.approx(snips_terms(repeated, TARGET).value)
+
+
+def test_rows_of_a_log_keep_their_arrays_together():
+    kept = WORKED.rows(np.array([False, True, True]))
+    assert kept.user.tolist() == ["b", "c"]
+    assert kept.reward.tolist() == [0.5, -1.0]
+
+
+def test_a_propensity_of_zero_is_refused():
+    with pytest.raises(DataError, match="propensity 0"):
+        Log(np.array([0]), np.array([1.0]), np.array([0.0]), np.array(["a"]))
+
+
+def test_arrays_of_different_length_are_refused():
+    with pytest.raises(DataError, match="rows"):
+        Log(np.array([0, 1]), np.array([1.0]), np.array([0.5]), np.array(["a"]))
+
+
+def test_a_target_that_is_no_distribution_over_the_arms_is_refused():
+    with pytest.raises(DataError, match="sum to 1"):
+        importance_weights(WORKED, TARGET * 1.01)
+    with pytest.raises(DataError, match="shape"):
+        importance_weights(WORKED, TARGET[:2])
+    with pytest.raises(DataError, match="shape"):
+        importance_weights(WORKED, np.ones((3, 1)))
+
+
+def test_silence_is_not_taken_for_a_reward():
+    silent = WORKED.rewarded(np.array([1.0, np.nan, 0.0]))
+    with pytest.raises(DataError, match="no reward"):
+        ips_terms(silent, TARGET)
