@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from rapport.cluster.marwil import fit_marwil
+from rapport.evaluation.gate import Evidence, gate
+from rapport.evaluation.verdict import GateSettings, Verdict
 from rapport.policy.behaviour import Behaviour
 from rapport.policy.features import states
 from rapport.policy.learn import measure, prepare
@@ -64,6 +66,34 @@ def test_a_learned_policy_beats_the_log_and_control_on_held_out_users():
     values = judged(1, users=500)
     assert values["learned"] > values["logging"]
     assert values["learned"] > values["control"]
+
+
+def verdict_on(found: World, policy: Policy, rows: np.ndarray) -> Verdict:
+    data = found.data.rows(rows)
+    judge = fit_reward_model(found.data.part("train", "tune"), seed=1)
+    evidence = Evidence(
+        log=data.log(),
+        q_hat=judge.q(data.states),
+        arms=data.layout.arms,
+        groups={"persona": data.persona},
+        control=found.data.rows(found.data.control).log(),
+    )
+    target = policy.decide(data.situation, mask=data.mask).probability
+    return gate(evidence, target, GateSettings(resamples=300))
+
+
+def test_the_gate_promotes_what_is_truly_better_and_refuses_it_on_a_handful_of_users():
+    found = world(1, users=500)
+    policy = learned(found)
+    rows = np.flatnonzero((found.rows == "gate") & found.data.usable)
+    few = rows[np.isin(found.data.user[rows], np.unique(found.data.user[rows])[:20])]
+    whole, handful = verdict_on(found, policy, rows), verdict_on(found, policy, few)
+    overall = {row.estimator: row for row in whole.rows if row.group == "overall"}
+    say(f"{len(rows)} decisions: {'; '.join(whole.reasons) or 'promoted'}")
+    say(f"{len(few)} decisions: {'; '.join(handful.reasons)}, {handful.needed_n} would do")
+    assert overall["snips"].status == overall["dr"].status == "passed"
+    assert not handful.promoted
+    assert any("effective sample" in reason for reason in handful.reasons)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ DIR holds GoEmotions (`train.tsv` or `train.tsv.gz`, `dev.tsv`, `labels_original
 import argparse
 import gzip
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ _FACTS = {
 }
 
 
+_STRETCH = 2.0
+"""Factor on simulated moods, which seldom leave [-.5, .5], so that words weigh as in GoEmotions."""
+
+
 def build_shipped(
     goemotions: Path, out: Path, *, moods: Sequence[Path] = (), encoder: str = ENCODER_URI
 ) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def build_shipped(
         encoder: URI of the encoder of the vector layer.
 
     Returns:
-        What was measured on the dev split, which nothing was trained or tuned on; empty without one.
+        What was measured on the dev split, which nothing was trained or tuned on; empty without.
 
     Raises:
         DataError: A file is missing or not as GoEmotions has it.
@@ -65,7 +70,7 @@ def build_shipped(
         texts, labels = read_goemotions(goemotions, "dev")
         measured = measure(scorer, texts, labels, vectors=reader.encode(texts))
     facts = {**_FACTS, **scorer.facts, "labels": EMOTIONS, "dev": measured}
-    AffectScorer(scorer.heads, scorer.thresholds, scorer.encoder_id, facts).save(out)
+    replace(scorer, facts=facts).save(out)
     return measured
 
 
@@ -73,7 +78,7 @@ def measure(
     scorer: AffectScorer, texts: Sequence[str], labels: FloatArray, *, vectors: NDArray[np.float32]
 ) -> dict[str, float]:
     """Macro and micro F1 of emotions and correlation of sentiment with polarity, both ways."""
-    found = {}
+    found: dict[str, float] = {}
     for row, (name, given) in enumerate((("words", None), ("vectors", vectors))):
         there = scorer.emotion(texts, given) >= scorer.thresholds[row]
         macro, micro = f1_scores(there, labels)
@@ -92,18 +97,22 @@ def read_goemotions(folder: Path, split: str) -> tuple[list[str], FloatArray]:
     if names != EMOTIONS:
         raise DataError("labels_original.txt lists other labels", "give GoEmotions' own files")
     file = folder / f"{split}.tsv"
-    rows = [line.split("\t") for line in _lines(file if file.exists() else folder / f"{split}.tsv.gz")]
+    rows = [
+        line.split("\t") for line in _lines(file if file.exists() else folder / f"{split}.tsv.gz")
+    ]
     labels = np.zeros((len(rows), len(EMOTIONS)))
     for place, row in enumerate(rows):
         numbers = row[1].split(",") if len(row) > 1 else []
         if not numbers or not all(n.isdecimal() and int(n) < len(EMOTIONS) for n in numbers):
-            raise DataError(f"line {place + 1} of {split}", "give text, label numbers and id by tabs")
+            raise DataError(
+                f"line {place + 1} of {split}", "give text, label numbers and id by tabs"
+            )
         labels[place, [int(number) for number in numbers]] = 1.0
     return [row[0] for row in rows], labels
 
 
 def read_moods(folders: Sequence[Path]) -> Moods:
-    """Read the users' messages of simulated logs and the mood each was written in.
+    """Read the users' messages of simulated logs and twice the mood each was written in.
 
     Raises:
         DataError: A folder is not a simulated log.
@@ -114,21 +123,26 @@ def read_moods(folders: Sequence[Path]) -> Moods:
             turns = pl.read_parquet(folder / "turns.parquet", columns=["turn_id", "text"])
             truth = pl.read_parquet(folder / "truth" / "turns.parquet", columns=["turn_id", "mood"])
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{str(folder)!r} is no simulated log", "make one: rapport simulate") from error
+            raise DataError(
+                f"{str(folder)!r} is no simulated log", "make one: rapport simulate"
+            ) from error
         frames.append(turns.join(truth, on="turn_id", maintain_order="left"))
     if not frames:
         return Moods((), np.empty(0))
     both = pl.concat(frames)
-    return Moods(both["text"].to_list(), both["mood"].to_numpy())
+    return Moods(both["text"].to_list(), np.clip(_STRETCH * both["mood"].to_numpy(), -1.0, 1.0))
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        opened = gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8")
-        with opened as text:
-            return text.read().removesuffix("\n").split("\n")
+        data = file.read_bytes()
+        text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file.name} cannot be read ({type(error).__name__})", "see --goemotions") from error
+        raise DataError(
+            f"{file.name} cannot be read ({type(error).__name__})", "give GoEmotions' own files"
+        ) from error
+    # Not splitlines: some comments hold the odd line separators that it also splits at.
+    return text.removesuffix("\n").split("\n")
 
 
 def _main() -> None:

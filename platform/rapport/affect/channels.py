@@ -44,11 +44,15 @@ def answered(decisions: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
     )
     return (
         placed.sort("turn_index")
-        .join_asof(asked.sort("turn_index"), on="turn_index", by=_PLACE, strategy="backward", check_sortedness=False)
-        .join(replies, on=[*_PLACE, "turn_index"], how="left", maintain_order="left")
-        .filter(
-            pl.col("asked_facet").ne_missing(CRISIS), pl.col("reply_facet").ne_missing(CRISIS)
+        .join_asof(
+            asked.sort("turn_index"),
+            on="turn_index",
+            by=_PLACE,
+            strategy="backward",
+            check_sortedness=False,
         )
+        .join(replies, on=[*_PLACE, "turn_index"], how="left", maintain_order="left")
+        .filter(pl.col("asked_facet").ne_missing(CRISIS), pl.col("reply_facet").ne_missing(CRISIS))
         .drop("asked_facet", "reply_facet")
     )
 
@@ -86,9 +90,9 @@ def sentiment_gain(
     ).with_columns(pl.col("level").fill_nan(None))
     before = level.select(*_PLACE, "turn_index", before="level").sort("turn_index")
     after = level.select(*_PLACE, "turn_index", "told", after="level").sort("turn_index")
-    around = placed.join_asof(before, on="turn_index", by=_PLACE, strategy="backward", check_sortedness=False).join_asof(
-        after, on="turn_index", by=_PLACE, strategy="forward", check_sortedness=False
-    )
+    around = placed.join_asof(
+        before, on="turn_index", by=_PLACE, strategy="backward", check_sortedness=False
+    ).join_asof(after, on="turn_index", by=_PLACE, strategy="forward", check_sortedness=False)
     gain = pl.when(pl.col("told").is_not_null()).then((pl.col("after") - pl.col("before")) / 2)
     return around.select("decision_id", gain=gain)
 

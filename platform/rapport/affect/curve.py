@@ -1,4 +1,4 @@
-"""The sentiment curve: a robustly smoothed course of sentiment, and how far rewards leave their line."""
+"""The sentiment curve, a robustly smoothed course of sentiment, and the boost of a reward."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class CurveSettings(Config):
     """How the curve follows sentiment."""
 
     alpha: float = Field(default=0.6, gt=0, le=1)
-    """Share of a clipped error that the curve takes over; higher follows faster and smooths less."""
+    """Share of a clipped error that the curve takes over; higher follows faster, smooths less."""
     clip: float = Field(default=1.5, gt=0)
     """Errors count up to so many scales; higher lets one outlier move the curve further."""
     scale_rate: float = Field(default=0.1, ge=0, le=1)
@@ -67,9 +67,7 @@ def curve(sentiments: ArrayLike, settings: CurveSettings = CURVE) -> FloatArray:
     return np.concatenate([values[:1] if len(told) else np.zeros(1), values])
 
 
-def curves(
-    sentiments: FloatArray, series: IntArray, settings: CurveSettings = CURVE
-) -> FloatArray:
+def curves(sentiments: FloatArray, series: IntArray, settings: CurveSettings = CURVE) -> FloatArray:
     """Value [N] of many curves after each sentiment, all series at once.
 
     Args:

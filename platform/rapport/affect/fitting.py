@@ -32,8 +32,6 @@ class Examples:
     """[N, K], see the loss they are fitted with."""
     vectors: Float32Array | None = None
     """[N, D] unit vectors for the second layer, none to leave it out."""
-    weights: Float32Array | None = None
-    """[N, K] importance of each entry, default 1."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,7 @@ def fit_heads(examples: Examples, *, loss: Loss, rows: int, seed: int) -> Fitted
     for train, test in _splits(fold):
         layer = _second_layer(heads, examples, unseen, loss=loss, train=train)
         both[test] += layer.vector_scores(examples.vectors[test])
-    return Fitted(
-        _second_layer(heads, examples, unseen, loss=loss, train=everything), unseen, both
-    )
+    return Fitted(_second_layer(heads, examples, unseen, loss=loss, train=everything), unseen, both)
 
 
 def _splits(fold: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
@@ -93,9 +89,8 @@ def _telling(features: Csr, examples: Examples, *, loss: Loss, rows: int) -> Int
     if len(seen) <= rows:
         return seen
     matrix, _ = fit_linear(
-        features[:, seen], examples.targets, loss=loss, weights=examples.weights,
-        l2=2 * _LEXICAL_L2, steps=_SEARCH_STEPS,
-    )  # fmt: skip
+        features[:, seen], examples.targets, loss=loss, l2=2 * _LEXICAL_L2, steps=_SEARCH_STEPS
+    )
     shown = np.bincount(features.indices, minlength=features.shape[1])[seen]
     telling = np.square(matrix).sum(axis=1) * shown
     return np.sort(seen[np.argsort(-telling, kind="stable")[:rows]])
@@ -104,12 +99,10 @@ def _telling(features: Csr, examples: Examples, *, loss: Loss, rows: int) -> Int
 def _first_layer(
     kept: IntArray, features: Csr, examples: Examples, *, loss: Loss, train: IntArray
 ) -> Heads:
-    weights = examples.weights
     matrix, intercept = fit_linear(
         features[train],
         examples.targets[train],
         loss=loss,
-        weights=None if weights is None else weights[train],
         l2=_LEXICAL_L2,
         steps=_STEPS,
     )
@@ -129,12 +122,10 @@ def _second_layer(
     heads: Heads, examples: Examples, offset: Float32Array, *, loss: Loss, train: IntArray
 ) -> Heads:
     assert examples.vectors is not None
-    weights = examples.weights
     matrix, intercept = fit_linear(
         examples.vectors[train],
         examples.targets[train],
         loss=loss,
-        weights=None if weights is None else weights[train],
         offset=offset[train],
         l2=_VECTOR_L2,
         steps=_STEPS,

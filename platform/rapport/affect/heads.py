@@ -4,7 +4,7 @@ The two layers are fitted one after the other, so a text without a vector still 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -58,15 +58,19 @@ class Heads:
         """What vectors [N, D] add to the lexical scores: [N, K]."""
         return np.asarray(vectors @ self.vector + self.intercept[1])
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays to save; the kept columns become a bitmap of 32 KiB."""
+    def without_vectors(self) -> "Heads":
+        """The lexical layer alone."""
+        return replace(self, vector=self.vector[:0])
+
+    def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Arrays to save, named `<prefix>.<part>`; the kept columns become a bitmap of 32 KiB."""
         flags = np.zeros(COLUMNS, dtype=bool)
         flags[self.kept] = True
-        return {**vars(self), "kept": np.packbits(flags)}
+        parts = {**vars(self), "kept": np.packbits(flags)}
+        return {f"{prefix}.{name}": array for name, array in parts.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Heads":
-        """Rebuild from `arrays`; others among them are left aside."""
-        names = ("lexical", "scale", "intercept", "vector")
-        kept = np.flatnonzero(np.unpackbits(arrays["kept"])[:COLUMNS])
-        return cls(kept=kept, **{name: arrays[name] for name in names})
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> "Heads":
+        """Rebuild from `arrays`; those of other prefixes are left aside."""
+        parts = {field.name: arrays[f"{prefix}.{field.name}"] for field in fields(cls)}
+        return cls(**{**parts, "kept": np.flatnonzero(np.unpackbits(parts["kept"])[:COLUMNS])})

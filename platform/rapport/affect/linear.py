@@ -12,7 +12,7 @@ Float32Array = NDArray[np.float32]
 Features = Any
 """[N, D] float32, a scipy CSR matrix or a dense array."""
 Loss = Callable[[Float32Array, Float32Array], tuple[Float32Array, Float32Array]]
-"""(scores [N, K], targets [N, K]) -> loss of each entry [N, K], its gradient in the scores [N, K]."""
+"""(scores [N, K], targets [N, K]) -> loss [N, K] of each entry, and its slope in the score [N, K]."""
 
 _REMEMBERED_STEPS = 5
 """Pairs of vectors L-BFGS keeps; each costs two arrays of the size of the weights."""
@@ -34,7 +34,6 @@ def fit_linear(
     targets: Float32Array,
     *,
     loss: Loss,
-    weights: Float32Array | None = None,
     offset: Float32Array | None = None,
     l2: float,
     steps: int,
@@ -48,7 +47,6 @@ def fit_linear(
         features: N rows.
         targets: [N, K], see the loss.
         loss: `each` or `one_of`.
-        weights: [N, K] or [N, 1] importance of each entry, default 1.
         offset: [N, K] scores that the features add to, default 0.
         l2: Penalty, in units of one row's loss.
         steps: Most iterations.
@@ -64,8 +62,6 @@ def fit_linear(
         if offset is not None:
             scores = scores + offset
         value, gradient = loss(scores, targets)
-        if weights is not None:
-            value, gradient = value * weights, gradient * weights
         slope = np.concatenate([(turned @ gradient + l2 * matrix).ravel(), gradient.sum(axis=0)])
         penalty = l2 / 2 * float(np.vdot(matrix, matrix))
         return float(value.sum(dtype=np.float64)) + penalty, slope.astype(np.float64)
@@ -80,8 +76,6 @@ def fit_linear(
     return _parts(found.x, size, outputs)
 
 
-def _parts(
-    flat: NDArray[np.float64], size: int, outputs: int
-) -> tuple[Float32Array, Float32Array]:
+def _parts(flat: NDArray[np.float64], size: int, outputs: int) -> tuple[Float32Array, Float32Array]:
     values = flat.astype(np.float32)
     return values[: size * outputs].reshape(size, outputs), values[size * outputs :]

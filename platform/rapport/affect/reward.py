@@ -37,7 +37,7 @@ class RewardSettings(Config):
     )
     """Weight of each channel among those that reported, >= 0."""
     least_weight: float = Field(default=0.2, ge=0)
-    """Decisions whose reports weigh less together stay silent: a reading time alone is no verdict."""
+    """Decisions whose reports weigh less together stay silent: a reading time is no verdict."""
     sentiment_scale: float = Field(default=4.0, gt=0)
     """Factor on the curve's gain, which smoothing keeps small; chosen so that the channel spreads
     as ratings do. Higher lets sentiment speak louder."""
@@ -120,8 +120,10 @@ def changed(rewards: pl.DataFrame, existing: pl.DataFrame) -> pl.DataFrame:
         existing: Rows of the rewards table, any number a decision.
     """
     latest = existing.sort("as_of").group_by("decision_id", maintain_order=True).last()
-    known = _wide(latest).rename(lambda name: f"known_{name}").rename(
-        {"known_decision_id": "decision_id"}
+    known = (
+        _wide(latest)
+        .rename(lambda name: f"known_{name}")
+        .rename({"known_decision_id": "decision_id"})
     )
     both = _wide(rewards).join(known, on="decision_id", how="left", maintain_order="left")
     same = pl.lit(value=True)

@@ -75,7 +75,7 @@ class StrategyScorer:
     def save(self, folder: Path) -> Path:
         """Write weights and arms to a folder, whole or not at all."""
         facts = {"arms": self.arms, "accuracy": self.accuracy}
-        return save_weights(folder, NAME, self.heads.arrays(), facts)
+        return save_weights(folder, NAME, self.heads.arrays(NAME), facts)
 
     @classmethod
     def load(cls, folder: Path) -> "StrategyScorer":
@@ -86,4 +86,4 @@ class StrategyScorer:
             ModelHashError: They are not the ones their JSON names.
         """
         arrays, facts = load_weights(folder, NAME)
-        return cls(tuple(facts["arms"]), Heads.from_arrays(arrays), facts["accuracy"])
+        return cls(tuple(facts["arms"]), Heads.from_arrays(arrays, NAME), facts["accuracy"])

@@ -23,8 +23,8 @@ NEGATIVE = (
     "grief", "nervousness", "remorse", "sadness",
 )  # fmt: skip
 """The sentiment groups of GoEmotions; its four ambiguous labels and neutral are in neither."""
-ROWS = 20_000
-"""Lexical features kept: with 29 outputs of one byte the weights stay below 1 MB."""
+_EMOTION_ROWS, _POLARITY_ROWS = 20_000, 30_000
+"""Lexical features kept: at one byte an output, the weights stay below 1 MB."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def train_affect(
 
     Emotions are learned from the labelled texts alone, sentiment from their polarity and from the
     moods. Thresholds maximise F1 on texts that the weights behind them had not seen. About two
-    minutes for 40,000 texts on one core, encoding apart.
+    minutes for 40,000 texts on one free core, encoding apart.
 
     Args:
         texts: N texts.
-        labels: [N, 28] 1 where an emotion is there, in the order of `EMOTIONS`.
+        labels: [N, 28], 1 where an emotion is there, in the order of `EMOTIONS`.
         vectors: [N, D] of the texts; moods then need theirs. Without them words alone are used.
         moods: More messages, for sentiment.
         encoder_id: Encoder of the vectors.
@@ -71,12 +71,22 @@ def train_affect(
     moods = moods or Moods((), np.empty(0), None if vectors is None else vectors[:0])
     if (vectors is None) != (moods.vectors is None):
         raise DataError("only one of texts and moods has vectors", "encode both or neither")
-    examples = _examples(texts, labels, vectors, moods)
-    fitted = fit_heads(examples, loss=each, rows=ROWS, seed=seed)
-    thresholds, facts = _thresholds(fitted, labels)
-    if vectors is None:
-        encoder_id = None
-    return AffectScorer(fitted.heads, thresholds, encoder_id, {"seed": seed, "unseen": facts})
+    vectors = None if vectors is None else np.asarray(vectors, dtype=np.float32)
+    targets = np.asarray(labels, dtype=np.float32)
+    emotions = fit_heads(
+        Examples(texts, targets, vectors), loss=each, rows=_EMOTION_ROWS, seed=seed
+    )
+    signs = fit_heads(
+        _signed(texts, labels, vectors, moods), loss=each, rows=_POLARITY_ROWS, seed=seed
+    )
+    thresholds, unseen = _thresholds(emotions, labels)
+    return AffectScorer(
+        emotions.heads,
+        signs.heads,
+        thresholds,
+        None if vectors is None else encoder_id,
+        {"seed": seed, "unseen": unseen},
+    )
 
 
 def polarity(labels: FloatArray) -> FloatArray:
@@ -105,25 +115,22 @@ def f1_scores(there: NDArray[np.bool_], labels: FloatArray) -> tuple[float, floa
     return float(macro), float(2 * hits.sum() / max(size.sum(), 1))
 
 
-def _examples(
+def _signed(
     texts: Sequence[str], labels: FloatArray, vectors: Float32Array | None, moods: Moods
 ) -> Examples:
-    count, more = len(texts), len(moods.texts)
-    targets = np.zeros((count + more, len(EMOTIONS) + 1), dtype=np.float32)
-    targets[:count, :-1] = labels
-    targets[:, -1] = (1 + np.concatenate([polarity(labels), moods.mood])) / 2
-    weights = np.ones_like(targets)
-    weights[count:, :-1] = 0.0
+    """Texts and moods together; a polarity of s is a share of (1 + s) / 2 of positive."""
+    share = (1 + np.concatenate([polarity(labels), moods.mood])) / 2
     both = None
     if vectors is not None and moods.vectors is not None:
         both = np.concatenate([vectors, moods.vectors])
-    return Examples([*texts, *moods.texts], targets, both, weights)
+    return Examples([*texts, *moods.texts], share[:, None].astype(np.float32), both)
 
 
 def _thresholds(fitted: Fitted, labels: FloatArray) -> tuple[FloatArray, dict[str, float]]:
-    thresholds, facts = [], {}
+    thresholds: list[FloatArray] = []
+    facts: dict[str, float] = {}
     for name, scores in (("words", fitted.lexical_scores), ("vectors", fitted.scores)):
-        probability = expit(scores[: len(labels), :-1].astype(np.float64))
+        probability = expit(scores.astype(np.float64))
         thresholds.append(best_thresholds(probability, labels))
         macro, micro = f1_scores(probability >= thresholds[-1], labels)
         facts |= {f"macro_f1_{name}": round(macro, 4), f"micro_f1_{name}": round(micro, 4)}

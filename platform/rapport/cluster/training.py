@@ -1,7 +1,6 @@
 """Adapters by Ray Train: one run trains the shared adapter and every persona's."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 import time
@@ -16,12 +15,13 @@ import torch
 from ray.train.torch import TorchTrainer
 
 from rapport.cluster.session import ray_session
-from rapport.errors import BudgetError, RapportError, TooLittleDataError
+from rapport.errors import RapportError, TooLittleDataError
 from rapport.home import Home
 from rapport.language.examples import Lesson
 from rapport.language.loading import load_language_model
 from rapport.language.settings import Curriculum
 from rapport.language.training import AdapterTrainer, TrainReport, read_reports, train_all
+from rapport.models import model_id
 
 _FAILURES = 2  # times a run may lose a worker and go on from its last checkpoint
 
@@ -32,8 +32,9 @@ class Crew:
 
     workers: int = 1
     """Processes that share every batch; more help where each has processors or a GPU of its own."""
-    cpus: int = 1
-    """Processors Ray reserves, and threads used, for each worker."""
+    cpus: int | None = None
+    """Processors Ray reserves, and threads used, for each worker; default all of this machine's on
+    a local session, one on a cluster."""
 
 
 def fit_adapters(
@@ -43,7 +44,7 @@ def fit_adapters(
     model: Path,
     out: Path,
     home: Home,
-    crew: Crew = Crew(),  # noqa: B008  (frozen)
+    crew: Crew = Crew(),
 ) -> dict[str, TrainReport]:
     """Train all adapters in one Ray Train run and put them into a folder.
 
@@ -71,17 +72,18 @@ def fit_adapters(
     ends_at = None if curriculum.budget_s is None else time.time() + curriculum.budget_s
     storage = home.work / "ray_train"
     name = _run_name(lessons, curriculum, model)
-    with ray_session(home):
+    with ray_session(home) as session:
+        cpus = crew.cpus or (session.cpus // crew.workers if session.local else 1) or 1
         settings = {
             "lessons": [
                 ray.put(dict(lessons))
             ],  # in a list: Ray would put the lessons in its place
             "curriculum": curriculum.model_dump(),
             "model": str(model.absolute()),
-            "threads": crew.cpus,
+            "threads": cpus,
             "ends_at": ends_at,
         }
-        checkpoint = _fit(settings, crew, storage=storage, name=name)
+        checkpoint = _fit(settings, Crew(crew.workers, cpus), storage=storage, name=name)
         shutil.rmtree(out, ignore_errors=True)
         with checkpoint.as_directory() as folder:
             shutil.copytree(folder, out)
@@ -89,15 +91,15 @@ def fit_adapters(
     return read_reports(out)
 
 
-def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> Any:
-    use_gpu = ray.cluster_resources().get("GPU", 0) >= crew.workers
+def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> ray.train.Checkpoint:
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     trainer = TorchTrainer(
         _train_here,
         train_loop_config=settings,
         scaling_config=ray.train.ScalingConfig(
             num_workers=crew.workers,
-            use_gpu=use_gpu,
-            resources_per_worker={"CPU": crew.cpus, **({"GPU": 1} if use_gpu else {})},
+            use_gpu=resources.get("GPU", 0) >= crew.workers,
+            resources_per_worker={"CPU": crew.cpus},
         ),
         run_config=ray.train.RunConfig(
             name=name,
@@ -107,10 +109,12 @@ def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> A
         ),
     )
     try:
-        return trainer.fit().checkpoint
+        kept: ray.train.Checkpoint | None = trainer.fit().checkpoint
     except ray.train.WorkerGroupError as error:
         ours = [e for e in error.worker_failures.values() if isinstance(e, RapportError)]
         raise (ours[0] if ours else error) from error
+    assert kept is not None  # a run without a failure reported every adapter
+    return kept
 
 
 def _train_here(settings: Mapping[str, Any]) -> None:
@@ -141,7 +145,7 @@ def _train_here(settings: Mapping[str, Any]) -> None:
 def _run_name(lessons: Mapping[str, Lesson], curriculum: Curriculum, model: Path) -> str:
     """Name of a run by what it computes; the budget is no part of that."""
     digest = hashlib.sha256(curriculum.model_dump_json(exclude={"budget_s"}).encode())
-    digest.update(os.fsencode(model.name))
+    digest.update(model_id(model).encode())
     for persona, lesson in sorted(lessons.items()):
         for part in (lesson.train, lesson.held_out):
             texts = (f"{e.user}\x1f{e.messages}\x1f{e.reply}\x1f{e.arm}" for e in part)

@@ -87,7 +87,13 @@ def search(
     if left_s > _LEAST_SEARCH_S:
         with ray_session(home):
             left_s = budget_s * (1.0 - _FIT_SHARE) - (time.monotonic() - started)
-            finished = _run(bench.without_messages(), proposed, seed, max(left_s, 1.0), study)
+            finished = _run(
+                bench.without_messages(),
+                proposed,
+                seed=seed,
+                budget_s=max(left_s, 1.0),
+                study=study,
+            )
     if not finished:
         finished = [run_trial(bench, proposed[0], seed=seed)]
     ranked = tuple(sorted(finished, key=lambda trial: -trial.value))
@@ -100,6 +106,7 @@ def search(
 def _run(
     bench: Bench,
     proposed: Sequence[LearnerSettings],
+    *,
     seed: int,
     budget_s: float,
     study: Path,

@@ -77,45 +77,38 @@ class Evidence:
 
 
 def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None = None) -> Verdict:
-    """Judge a candidate policy.
+    """Judge a candidate policy; promoted only if nothing fails and the sample is large enough.
 
     Args:
         evidence: The log and what to compare with.
         target: [N, A] the candidate's action probabilities on the log's rows.
         settings: Margins and sizes.
 
-    Returns:
-        The verdict; `promoted` only if no comparison failed and the sample is large enough.
-
     Raises:
         TooLittleDataError: Fewer than two users reported anything.
         DataError: The arrays do not belong to one log.
     """
     settings = settings or GateSettings()
-    if not len(target) == len(evidence.q_hat) == len(evidence.log):
-        raise DataError("target, q_hat and log differ in rows", "give one row a decision")
-    keep = ~np.isnan(evidence.log.reward)
-    if len(np.unique(evidence.log.user[keep])) < 2:
-        raise TooLittleDataError("gate users with feedback", int(keep.any()), 2)
+    keep = _checked(evidence, target)
     judge = _Judge(evidence.reported(), target[keep], settings)
     rows = [
         *judge.overall(),
-        *judge.silence(evidence, target),
+        *judge.silence(evidence, target=target),
         *judge.groups(),
         judge.first_release(),
         judge.control(),
     ]
     sample = judge.sample()
-    reasons = [*_failures(rows), *_sample_failures(sample)]
+    reasons = (*_failures(rows), *_sample_failures(sample))
     return Verdict(
         promoted=not reasons,
-        reasons=tuple(reasons),
+        reasons=reasons,
         rows=tuple(rows),
         settings=settings,
         n=len(keep),
         reported=int(keep.sum()),
-        values=judge.values(),
         needed_n=needed_rows(rows, sample=sample, n=len(keep)),
+        values=judge.values(),
         sample=sample,
         reporting_rates=diagnostics.reporting_rates(evidence.log, evidence.arms),
         error_rates=error_rates(rows),
@@ -136,19 +129,22 @@ class _Judge:
         snips = snips_terms(log, self.target, clip=clip).minus(logging_terms(log))
         return [
             self._row("overall", snips, bound=0.0, estimator="snips"),
-            self._row("overall", self._gain(log, self.target, self.seen.q_hat), bound=0.0),
+            self._row("overall", self._gain(log, self.target, q_hat=self.seen.q_hat), bound=0.0),
         ]
 
-    def silence(self, whole: Evidence, target: FloatArray) -> list[Row]:
+    def silence(self, whole: Evidence, *, target: FloatArray) -> list[Row]:
         if not np.isnan(whole.log.reward).any():
             return [_skipped("silence", "every decision was answered")]
+        # Each bound stays at 0: silence must not be what makes a candidate look better.
         weighted, keep = diagnostics.with_reporting_weights(whole.log, whole.q_hat)
         filled = diagnostics.with_worst_fill(whole.log)
         return [
             self._row(
-                "silence weighted", self._gain(weighted, target[keep], whole.q_hat[keep]), bound=0.0
+                "silence weighted",
+                self._gain(weighted, target[keep], q_hat=whole.q_hat[keep]),
+                bound=0.0,
             ),
-            self._row("silence at worst", self._gain(filled, target, whole.q_hat), bound=0.0),
+            self._row("silence at worst", self._gain(filled, target, q_hat=whole.q_hat), bound=0.0),
         ]
 
     def groups(self) -> list[Row]:
@@ -172,6 +168,7 @@ class _Judge:
         if control is None or len(np.unique(control.user)) < _MIN_USERS:
             return _skipped("control", f"fewer than {_MIN_USERS} control users reported")
         value = dr_terms(self.seen.log, self.target, self.seen.q_hat, clip=self.settings.clip)
+        # Control users are other people, dealt by hash: the difference is between groups.
         gain = value.minus_apart(logging_terms(control))
         return self._row("control", gain, bound=-self.settings.drift)
 
@@ -212,16 +209,27 @@ class _Judge:
         users = len(np.unique(log.user))
         if size < self.settings.group_ess or users < _MIN_USERS:
             return Row(name, "dr", "skipped", len(log), users, size, note=TOO_LITTLE)
-        gain = self._gain(log, self.target[rows], self.seen.q_hat[rows])
+        gain = self._gain(log, self.target[rows], q_hat=self.seen.q_hat[rows])
         return self._row(name, gain, bound=-self.settings.margin)
 
-    def _gain(self, log: Log, target: FloatArray, q_hat: FloatArray) -> Terms:
+    def _gain(self, log: Log, target: FloatArray, *, q_hat: FloatArray) -> Terms:
         value = dr_terms(log, target, q_hat, clip=self.settings.clip)
         return value.minus(logging_terms(log))
 
     def _row(self, group: str, gain: Terms, *, bound: float, estimator: str = "dr") -> Row:
         by = Bootstrap(self.settings.resamples, self.settings.seed, level=0.90)
         return judged(group, estimator, estimate(gain, by), bound=bound)
+
+
+def _checked(evidence: Evidence, target: FloatArray) -> NDArray[np.bool_]:
+    """[N] rows that reported."""
+    if not len(target) == len(evidence.q_hat) == len(evidence.log):
+        raise DataError("target, q_hat and log differ in rows", "give one row a decision")
+    keep = ~np.isnan(evidence.log.reward)
+    users = len(np.unique(evidence.log.user[keep]))
+    if users < 2:
+        raise TooLittleDataError("gate users with feedback", users, 2)
+    return keep
 
 
 def _skipped(group: str, note: str) -> Row:

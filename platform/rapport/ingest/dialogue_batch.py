@@ -31,7 +31,7 @@ def dialogue_batch(
         rejects: Those of them that were refused.
     """
     stored = stored_texts(turn.text for one in told for turn in one.dialogue.turns)
-    built = [(one, DialogueRows(one, intake, stored)) for one in told]
+    built = [(one, DialogueRows(one, intake, texts=stored)) for one in told]
     chances, behaviour = _chances(built)
     tables: dict[str, list[Row]] = {
         "turns": [row for _, rows in built for row in rows.turns()],

@@ -55,7 +55,7 @@ class DialogueRows:
     minute a turn stands in, started at a moment that follows from the dialogue's id.
     """
 
-    def __init__(self, told: Told, intake: Intake, texts: Mapping[str, str]) -> None:
+    def __init__(self, told: Told, intake: Intake, *, texts: Mapping[str, str]) -> None:
         self._told, self._dialogue, self._texts = told, told.dialogue, texts
         self._tenant = intake.tenant
         dialogue_id = told.dialogue.dialogue_id

@@ -125,7 +125,7 @@ def parse(record: object, *, tenant: str) -> Dialogue:
     types = {name: _text(record, name, where=name) for name in TYPES}
     situation = _text(record, "situation", where="situation")
     survey = _survey(record)
-    entries = _of_type(record, "dialog", list)
+    entries = _of_type(record, "dialog", kind=list)
     if not entries:
         raise RowError("dialog", "has no turns")
     turns = tuple(_turn(entry, f"dialog[{i}]") for i, entry in enumerate(entries))
@@ -176,7 +176,7 @@ def _arm(entry: Mapping[str, Any], where: str) -> str:
 
 
 def _survey(record: Mapping[str, Any]) -> dict[str, Score]:
-    given = _of_type(record, "survey_score", dict)
+    given = _of_type(record, "survey_score", kind=dict)
     scores = {}
     for metric, (person, name) in _SCORES.items():
         answers = given.get(person) or {}
@@ -202,7 +202,7 @@ def _runs(turns: tuple[Turn, ...]) -> Iterator[Run]:
         yield Run(role, members[0][0], members[-1][0], arms[-1], len(set(arms)) > 1)
 
 
-def _of_type(record: Mapping[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401  (parsed JSON)
+def _of_type(record: Mapping[str, Any], name: str, *, kind: type) -> Any:  # noqa: ANN401  (parsed JSON)
     if record.get(name) is None:
         raise RowError(name, _MISSING)
     if not isinstance(record[name], kind):

@@ -133,10 +133,10 @@ def _elements(window: _Window, opening: re.Pattern[str]) -> Iterator[Element]:
                 return
             continue
         window.place = end
-        yield _decoded(number, value, window.text[start:end])
+        yield _decoded(number, value, text=window.text[start:end])
 
 
-def _decoded(number: int, value: object, text: str) -> Element:
+def _decoded(number: int, value: object, *, text: str) -> Element:
     position = f"dialogue {number}"
     if len(text) > MAX_BYTES:
         return Element(position, None, text[:_SHOWN], TOO_LONG)

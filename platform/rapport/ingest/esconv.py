@@ -65,9 +65,9 @@ class _Reading:
             position = f"{file.name} {element.position}"
             self.read[KINDS[source]] += 1
             try:
-                told = self._told(element, source, file.parent)
+                told = self._told(element, source=source, folder=file.parent)
             except RowError as error:
-                self._reject(KINDS[source], position, error, element.text)
+                self._reject(error, table=KINDS[source], position=position, row=element.text)
                 continue
             self.told.append(told)
             self.read["feedback"] += len(told.dialogue.survey) + len(told.dialogue.ratings)
@@ -82,11 +82,11 @@ class _Reading:
                 rated_told, rating = rating_of(rated, told)
             except RowError as error:
                 position = f"{file.name} line {rated.line.number}"
-                self._reject("feedback", position, error, rated.line.text)
+                self._reject(error, table="feedback", position=position, row=rated.line.text)
                 continue
             rated_told.ratings.append(rating)
 
-    def _told(self, element: Element, source: str, folder: Path) -> Told:
+    def _told(self, element: Element, *, source: str, folder: Path) -> Told:
         if element.problem:
             raise RowError("", element.problem)
         told = Told(parse(element.value, tenant=self.tenant), source)
@@ -101,19 +101,20 @@ class _Reading:
             try:
                 told.survey[metric] = whole_score(score.value, field=score.field)
             except RowError as error:
-                self._reject_score(position, error, score)
+                self._reject_score(error, score, position=position)
 
     def _ratings(self, told: Told, position: str) -> None:
         for score in told.dialogue.ratings:
             try:
                 told.ratings.append(rating_in(told.dialogue, score))
             except RowError as error:
-                self._reject_score(position, error, score)
+                self._reject_score(error, score, position=position)
 
-    def _reject_score(self, position: str, error: RowError, score: Score) -> None:
-        self._reject("feedback", position, error, dumped({score.field: score.value}))
+    def _reject_score(self, error: RowError, score: Score, *, position: str) -> None:
+        row = dumped({score.field: score.value})
+        self._reject(error, table="feedback", position=position, row=row)
 
-    def _reject(self, table: str, position: str, error: RowError, row: str) -> None:
+    def _reject(self, error: RowError, *, table: str, position: str, row: str) -> None:
         self.rejects.append(Reject.of(error, table=table, position=position, row=row))
 
 

@@ -75,7 +75,7 @@ def _read(file: Path) -> pl.DataFrame:
     columns = []
     for field in schema_of(file.stem):
         if field.name in table.column_names:
-            columns.append(_cast(table.column(field.name), field, file))
+            columns.append(_cast(table.column(field.name), field, file=file))
         elif field.nullable:
             columns.append(pa.nulls(table.num_rows, field.type))
         else:
@@ -84,7 +84,7 @@ def _read(file: Path) -> pl.DataFrame:
     return pl.DataFrame(pa.Table.from_arrays(columns, names=schema_of(file.stem).names))
 
 
-def _cast(column: pa.ChunkedArray, field: pa.Field, file: Path) -> pa.ChunkedArray:
+def _cast(column: pa.ChunkedArray, field: pa.Field, *, file: Path) -> pa.ChunkedArray:
     try:
         return column.cast(field.type)
     except (pa.ArrowException, ValueError) as error:
@@ -129,12 +129,13 @@ def _cleaned(tables: Mapping[str, pl.DataFrame], intake: Intake) -> dict[str, pl
     for name in ("turns", "feedback"):
         if name in cleaned:
             cleaned[name] = cleaned[name].with_columns(pl.col("text").replace(replaced))
-    crisis = _crises(cleaned.get("turns"))
     if "turns" in cleaned:
         facet = pl.when(pl.col("text") == CRISIS_TEXT).then(pl.lit(CRISIS_FACET))
         cleaned["turns"] = cleaned["turns"].with_columns(facet=facet.otherwise("facet"))
     if "decisions" in cleaned:
-        cleaned["decisions"] = _weighed(cleaned["decisions"], replaced, crisis)
+        cleaned["decisions"] = _weighed(
+            cleaned["decisions"], replaced=replaced, crises=_crises(cleaned.get("turns"))
+        )
     return cleaned
 
 
@@ -164,7 +165,7 @@ def _crises(turns: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def _weighed(
-    decisions: pl.DataFrame, replaced: Mapping[str, str], crises: pl.DataFrame
+    decisions: pl.DataFrame, *, replaced: Mapping[str, str], crises: pl.DataFrame
 ) -> pl.DataFrame:
     """Clean the candidates' texts; mark those beside a crisis, so that nothing learns of them."""
     candidate = pl.element().struct

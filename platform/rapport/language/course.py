@@ -23,7 +23,7 @@ StoppedBy = Literal["tokens", "held_out", "budget"]
 STATE_FILE = "training_state.pt"
 _WARM_UP, _LOWEST_RATE = 0.05, 0.1
 _WORSE_NATS = 0.3
-"""Nats a token above the best check that end a training. Less often comes back as the rate falls."""
+"""Nats a token above the best check that end a training; less comes back as the rate falls."""
 
 
 @dataclass(frozen=True)

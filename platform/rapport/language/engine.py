@@ -1,6 +1,6 @@
 """The engine protocol: requests go in at any time, text comes out step by step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -130,7 +130,9 @@ class Engine(Protocol):
         """
 
 
-def generate(engine: Engine, requests: Sequence[GenerationRequest]) -> Iterator[Sequence[Delta]]:
+def generate(
+    engine: Engine, requests: Sequence[GenerationRequest]
+) -> Generator[Sequence[Delta], None, None]:
     """Write replies with an engine that nobody else is using, one list of deltas a step.
 
     Closing the iterator early cancels what is unfinished.

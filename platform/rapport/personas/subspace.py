@@ -1,9 +1,8 @@
 """The few directions of a turn vector in which people differ steadily, whatever they write about.
 
-What differs between conversations of one user is a topic; what groups of conversations share
-across users is one as well. Both are projected out. In what is left, directions are ranked by the
-variance between users against that within them, and those are kept which beat users whose turns
-were shuffled.
+Topics are projected out first: what one message alone gives away, and what moves between the
+conversations of one user. In what is left, directions are ranked by the variance between users
+against that within them, and those are kept which beat users whose turns were shuffled.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from sklearn.cluster import KMeans
 
 FloatArray = NDArray[np.float32]
 RealArray = NDArray[np.float64]
@@ -21,9 +19,10 @@ SHRINKAGE = 0.1
 """Weight of the round covariance in a within-group covariance."""
 ABOVE_NULL = 1.25
 """A direction is kept when its ratio exceeds this multiple of the largest under shuffling."""
-TOPIC_CLUSTERS = 32
-_CONVERSATIONS_A_CLUSTER = 20
-_DIMS_A_CLUSTER = 12  # a topic direction takes its share of voice with it
+LOUD = 1.0
+"""A direction is a topic when conversations differ in it by more than the turns inside them do:
+manners take several turns to show. k-means centroids of turns, the usual stand-in for topics, left
+so much of them behind here that no persona was found."""
 _SHUFFLES = 2
 _MOST_DIRECTIONS = 24
 
@@ -85,7 +84,7 @@ def find_subspace(
     origin = vectors.mean(axis=0, dtype=np.float64)
     centred = vectors - origin.astype(np.float32)
     topics = topic_directions(centred, users, conversations, rng=rng)
-    free = centred - (centred @ topics) @ topics.T
+    free = _without(centred, topics)
     nobody = np.zeros(len(users), np.int64)
     spread = _spread(free, nobody, users)
     null = 0.0
@@ -103,17 +102,22 @@ def topic_directions(
 ) -> FloatArray:
     """Orthonormal directions [D, T] of topics.
 
-    Those in which a user's conversations differ more than the turns inside them allow, and those
-    of the centroids of k-means over conversations: the second catch the topic a user never leaves.
+    First those in which conversations differ by more than the noise of one turn, whoever holds
+    them; then those in which a user's own conversations differ by more than chance. Without
+    conversations of several turns, users take their place in the first.
     """
-    parts = [_centroid_directions(centred, conversations, rng)]
-    spread = _spread(centred, users, conversations)
+    talks = conversations if _degrees(conversations) >= centred.shape[1] else users
+    nobody = np.zeros(len(users), np.int64)
+    spread = _spread(centred, nobody, talks)
+    loud = int(((spread.ratios - 1.0) / _usual_size(talks) > LOUD).sum())
+    first = _orthonormal(spread.inside @ spread.vectors[:, :loud])
+    free = _without(centred, first)
+    spread = _spread(free, users, conversations)
+    moving = 0
     if len(spread.ratios):
         shuffled = _shuffled_inside(conversations, users, rng)
-        null = float(_spread(centred, users, shuffled).ratios[0])
-        parts.append(spread.inside @ spread.vectors[:, : spread.kept(null)])
-    left, scale, _ = np.linalg.svd(np.hstack(parts), full_matrices=False)
-    return left[:, scale > 1e-6 * max(scale.max(initial=0.0), 1e-12)].astype(np.float32)
+        moving = spread.kept(float(_spread(free, users, shuffled).ratios[0]))
+    return _orthonormal(np.hstack([first, spread.inside @ spread.vectors[:, :moving]]))
 
 
 def group_means(values: NDArray[np.floating], groups: IntArray) -> tuple[RealArray, RealArray]:
@@ -147,20 +151,24 @@ def _spread(values: FloatArray, outer: IntArray, inner: IntArray) -> _Spread:
     return _Spread(ratios[::-1], vectors[:, ::-1], inside)
 
 
-def _centroid_directions(
-    centred: FloatArray, conversations: IntArray, rng: np.random.Generator
-) -> RealArray:
-    means, sizes = group_means(centred, conversations)
-    dim = centred.shape[1]
-    count = min(TOPIC_CLUSTERS, dim // _DIMS_A_CLUSTER, len(means) // _CONVERSATIONS_A_CLUSTER)
-    if count < 2:
-        return np.zeros((dim, 0))
-    seeded = int(rng.integers(2**31))
-    centroids = KMeans(count, n_init=1, max_iter=30, random_state=seeded).fit(
-        means, sample_weight=sizes
-    )
-    moved = centroids.cluster_centers_ - centroids.cluster_centers_.mean(axis=0)
-    return np.asarray(np.linalg.svd(moved, full_matrices=False)[2][: count - 1].T)
+def _degrees(groups: IntArray) -> int:
+    """Turns beyond the first of each group."""
+    return len(groups) - int(groups.max(initial=-1) + 1)
+
+
+def _usual_size(groups: IntArray) -> float:
+    """Size of groups as the variance between them sees it (Searle 1971): less where uneven."""
+    sizes = np.bincount(groups).astype(np.float64)
+    return float((sizes.sum() - (sizes**2).sum() / sizes.sum()) / max(len(sizes) - 1, 1))
+
+
+def _orthonormal(directions: NDArray[np.floating]) -> FloatArray:
+    left, scale, _ = np.linalg.svd(directions, full_matrices=False)
+    return np.asarray(left[:, scale > 1e-6 * scale.max(initial=0.0)], np.float32)
+
+
+def _without(values: FloatArray, directions: FloatArray) -> FloatArray:
+    return np.asarray(values - (values @ directions) @ directions.T)
 
 
 def _shuffled_inside(inner: IntArray, outer: IntArray, rng: np.random.Generator) -> IntArray:

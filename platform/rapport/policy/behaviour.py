@@ -44,15 +44,14 @@ class Behaviour:
     ) -> FloatArray:
         """Probability of each candidate, in float64, exactly as it is sampled from and logged.
 
-        Vetoed candidates are those outside `mask`. An unsafe one takes part only where it scores
-        above every safe one, so it is never drawn by chance alone. Where `explore` is False
-        (distress, crisis, a protected user, a tenant that forbids it) nothing is left to chance:
-        the best candidate has probability 1, equally good ones share it.
+        An unsafe candidate takes part only where it scores above every safe one, so it is never
+        drawn by chance alone. Where `explore` is False (distress, crisis, a protected user)
+        nothing is left to chance: the best has probability 1, equally good ones share it.
 
         Args:
             nlp: [N, M] in (0, 1] where `mask` holds.
             rec: [N, M] in (0, 1] where `mask` holds.
-            mask: [N, M] candidates that remain; at least one a row.
+            mask: [N, M] candidates not vetoed; at least one a row.
             safe: [N, M] candidates safe to explore; all where absent.
             explore: [N] rows that may be explored on; all where absent.
 
@@ -62,20 +61,24 @@ class Behaviour:
         Raises:
             DataError: A row has no candidate left, or a score is not in (0, 1].
         """
-        _check_scores(nlp, rec, mask)
+        _check_scores(nlp, rec, mask=mask)
         log_score = np.full(mask.shape, -np.inf)
         log_score[mask] = self.log_score(nlp[mask].astype(float), rec[mask].astype(float))
         safe = mask if safe is None else mask & safe
-        log_score = _without_chancy(log_score, safe)
-        drawn = _softmax(log_score, self.temperature)
-        floor = safe / np.maximum(safe.sum(axis=1, keepdims=True), 1)
-        epsilon = np.where(safe.any(axis=1), self.epsilon, 0.0)[:, None]
-        mixed = (1.0 - epsilon) * drawn + epsilon * floor
+        log_score = _without_chancy(log_score, safe=safe)
+        mixed = self._mixed(log_score, safe=safe)
         if explore is not None:
-            mixed = np.where(explore[:, None], mixed, _softmax(log_score, 0.0))
+            mixed = np.where(explore[:, None], mixed, _softmax(log_score, temperature=0.0))
+        # Divided once more: (1 - e) * softmax + e / k is 1 only up to rounding, and this is logged.
         exact: FloatArray = mixed / mixed.sum(axis=1, keepdims=True)
         assert np.abs(exact.sum(axis=1) - 1.0).max(initial=0.0) <= SUM_TOLERANCE
         return exact
+
+    def _mixed(self, log_score: FloatArray, *, safe: BoolArray) -> FloatArray:
+        drawn = _softmax(log_score, temperature=self.temperature)
+        count = safe.sum(axis=1, keepdims=True)
+        epsilon = np.where(count > 0, self.epsilon, 0.0)
+        return np.asarray((1.0 - epsilon) * drawn + epsilon * safe / np.maximum(count, 1))
 
 
 def draw(probability: FloatArray, seed: int) -> int:
@@ -90,10 +93,11 @@ def draw(probability: FloatArray, seed: int) -> int:
     cumulative = np.cumsum(np.asarray(probability, dtype=np.float64))
     uniform = np.random.Generator(np.random.PCG64(seed)).random()
     index = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+    # Rounding may push the last step below the sum: never run past the last possible entry.
     return min(index, int(np.flatnonzero(probability)[-1]))
 
 
-def _check_scores(nlp: FloatArray, rec: FloatArray, mask: BoolArray) -> None:
+def _check_scores(nlp: FloatArray, rec: FloatArray, *, mask: BoolArray) -> None:
     if not mask.any(axis=1).all():
         raise DataError("a decision has no candidate left", "fall back before the policy is asked")
     for name, score in (("nlp", nlp), ("rec", rec)):
@@ -102,14 +106,15 @@ def _check_scores(nlp: FloatArray, rec: FloatArray, mask: BoolArray) -> None:
             raise DataError(f"{name} leaves (0, 1]", "floor and cap the score where it is made")
 
 
-def _without_chancy(log_score: FloatArray, safe: BoolArray) -> FloatArray:
+def _without_chancy(log_score: FloatArray, *, safe: BoolArray) -> FloatArray:
     best_safe = np.where(safe, log_score, -np.inf).max(axis=1, keepdims=True)
     best = log_score.max(axis=1, keepdims=True)
     wins = (log_score == best) & (log_score > best_safe)
     return np.where(safe | wins, log_score, -np.inf)
 
 
-def _softmax(log_score: FloatArray, temperature: float) -> FloatArray:
+def _softmax(log_score: FloatArray, *, temperature: float) -> FloatArray:
+    # Shifted by the best: powers of 64 at temperature .05 would underflow in every candidate.
     shifted = log_score - log_score.max(axis=1, keepdims=True)
     if temperature == 0:
         raised = (shifted == 0).astype(np.float64)

@@ -51,7 +51,7 @@ class ContextModel:
     def nlp(self, situation: Situation, mask: BoolArray) -> FloatArray:
         """[N, A] P(arm | context) among the arms in `mask`, in [.001, 1]; the floor outside it."""
         logit = self._inputs(situation) @ self.weights["coefficients"]
-        share = _masked_softmax(logit / self.weights["temperature"], mask)
+        share = _masked_softmax(logit / self.weights["temperature"], mask=mask)
         return np.maximum(share, NLP_FLOOR)
 
     def _inputs(self, situation: Situation) -> FloatArray:
@@ -69,13 +69,14 @@ def fit_context_model(data: PolicyDataset, settings: ContextSettings | None = No
     x = _inputs(data.layout, data.situation, arrays)
     held = fold_of(data.user) == 0
     first = _fit(x[~held], data.rows(~held), weight[~held], settings=settings)
-    temperature = _temperature(x[held] @ first, data.rows(held), weight[held])
+    temperature = _temperature(x[held] @ first, data.rows(held), weight=weight[held])
     arrays["coefficients"] = _fit(x, data, weight, settings=settings)
     arrays["temperature"] = np.asarray(temperature)
     return ContextModel(data.layout, arrays)
 
 
 def _goodness(data: PolicyDataset) -> FloatArray:
+    # The median, not 0: half the rows teach, however kind or harsh this log's ratings are.
     middle = np.median(data.reward) if len(data) else 0.0
     above = np.maximum(data.reward - middle, 0.0)
     weight = above * np.minimum(1.0 / data.propensity, _WEIGHT_CAP)
@@ -131,16 +132,16 @@ def _fit(
     return np.asarray(coefficients.detach().numpy())
 
 
-def _temperature(logit: FloatArray, data: PolicyDataset, weight: FloatArray) -> float:
+def _temperature(logit: FloatArray, data: PolicyDataset, *, weight: FloatArray) -> float:
     rows = np.arange(len(data))
     losses = [
-        -(weight * np.log(_masked_softmax(logit / t, data.mask)[rows, data.action])).sum()
+        -(weight * np.log(_masked_softmax(logit / t, mask=data.mask)[rows, data.action])).sum()
         for t in _TEMPERATURES
     ]
     return float(_TEMPERATURES[int(np.argmin(losses))])
 
 
-def _masked_softmax(logit: FloatArray, mask: BoolArray) -> FloatArray:
+def _masked_softmax(logit: FloatArray, *, mask: BoolArray) -> FloatArray:
     logit = np.where(mask, logit, -np.inf)
     raised = np.exp(logit - logit.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))

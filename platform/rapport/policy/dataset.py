@@ -161,41 +161,54 @@ def build_dataset(
     if not n == len(readings.posterior) == len(readings.message):
         raise DataError("readings and decisions differ in rows", "read once per decision")
     agent = layout.agent_index(decisions["agent_id"].to_list())
-    candidates = _Candidates.of(layout, decisions)
-    taken = candidates.action
-    chosen = decisions["mode"].is_in(list(ARM_MODES)).to_numpy()
-    full = (decisions["delivered"] == "full").to_numpy()
-    propensity = candidates.probability[np.arange(n), taken]
-    reward = decisions.select("decision_id").join(
-        rewards.select("decision_id", "value"), on="decision_id", how="left", maintain_order="left"
-    )
-    served = layout.served(agent)
+    found = _Candidates.of(layout, decisions)
+    mask = found.offered & layout.served(agent)
+    armed = found.action != NO_ARM
     return PolicyDataset(
         layout=layout,
-        situation=Situation(
-            posterior=readings.posterior,
-            n_eff=readings.n_eff,
-            sentiment=readings.sentiment,
-            curve=readings.curve,
-            emotion=readings.emotion,
-            turn_index=decisions["turn_index"].to_numpy().astype(np.intp),
-            agent=agent,
-            previous_arm=_previous_arms(decisions, taken),
-            message=readings.message,
-        ),
-        mask=candidates.offered & served,
-        safe=candidates.offered & layout.safe(agent),
+        situation=_situation(decisions, readings, agent=agent, taken=found.action),
+        mask=mask,
+        safe=found.offered & layout.safe(agent),
         explore=np.ones(n, dtype=bool) if readings.explore is None else readings.explore,
-        action=taken,
-        propensity=np.where(taken == NO_ARM, 1.0, propensity),
-        probabilities=candidates.probability,
-        reward=reward["value"].to_numpy().astype(np.float64),
+        action=found.action,
+        # A control row had one candidate, hence probability 1.
+        propensity=np.where(armed, found.probability[np.arange(n), found.action], 1.0),
+        probabilities=found.probability,
+        reward=_joined_rewards(decisions, rewards),
         user=_text(decisions["user_id"]),
-        usable=full & chosen & (taken != NO_ARM) & (candidates.offered & served).any(axis=1),
+        usable=_delivered(decisions) & armed & mask.any(axis=1),
         control=(decisions["mode"] == "control").to_numpy(),
         source=_text(decisions["source"]),
         decision_id=_text(decisions["decision_id"]),
     )
+
+
+def _situation(
+    decisions: pl.DataFrame, readings: Readings, *, agent: IntArray, taken: IntArray
+) -> Situation:
+    return Situation(
+        posterior=readings.posterior,
+        n_eff=readings.n_eff,
+        sentiment=readings.sentiment,
+        curve=readings.curve,
+        emotion=readings.emotion,
+        turn_index=decisions["turn_index"].to_numpy().astype(np.intp),
+        agent=agent,
+        previous_arm=_previous_arms(decisions, taken),
+        message=readings.message,
+    )
+
+
+def _joined_rewards(decisions: pl.DataFrame, rewards: pl.DataFrame) -> FloatArray:
+    joined = decisions.select("decision_id").join(
+        rewards.select("decision_id", "value"), on="decision_id", how="left", maintain_order="left"
+    )
+    return joined["value"].to_numpy().astype(np.float64)
+
+
+def _delivered(decisions: pl.DataFrame) -> BoolArray:
+    chosen = decisions["mode"].is_in(list(ARM_MODES))
+    return (chosen & (decisions["delivered"] == "full")).to_numpy().astype(bool)
 
 
 @dataclass(frozen=True)
@@ -219,10 +232,12 @@ class _Candidates:
         row = flat["row"].to_numpy().astype(np.intp)
         arm = layout.arm_index(flat["arm"].to_list())
         known = arm != NO_ARM
+        # Two replies under one arm are one choice of that arm: their probabilities add up.
         probability = np.zeros((n, width))
         values = flat["probability"].to_numpy().astype(np.float64)
         np.add.at(probability, (row[known], arm[known]), values[known])
         offered = np.zeros((n, width), dtype=bool)
+        # Vetoed candidates leave before anything is compared, as they did when it was served.
         free = known & flat["guard"].is_null().to_numpy()
         offered[row[free], arm[free]] = True
         action = np.full(n, NO_ARM, dtype=np.intp)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport.arms import agents, arm_names, load_menu
+from rapport.errors import UnknownNameError
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -72,7 +73,14 @@ class Layout:
         return self._of_menus(agent, lambda arm: arm.serve and arm.safe_to_explore)
 
     def agent_index(self, names: Sequence[str]) -> IntArray:
-        """[N] positions of agents in this layout."""
+        """[N] positions of agents in this layout.
+
+        Raises:
+            UnknownNameError: No menu is known for an agent.
+        """
+        unknown = set(names) - set(self.agents)
+        if unknown:
+            raise UnknownNameError("agent", min(unknown), self.agents)
         return np.array([self.agents.index(name) for name in names], dtype=np.intp)
 
     def arm_index(self, names: Sequence[str | None]) -> IntArray:

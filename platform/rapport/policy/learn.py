@@ -16,6 +16,7 @@ from rapport.policy.policy import ArmScorer
 from rapport.policy.reward_model import MIN_ROWS, fit_reward_model
 
 CLIP = 100.0
+# Wide on purpose: two calibrated numbers near each other need much sharpening to tell arms apart.
 POWERS_NLP: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0)
 POWERS_REC: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 TEMPERATURES: Sequence[float] = (1.0, 0.5, 0.25, 0.1, 0.05)
@@ -62,6 +63,7 @@ def prepare(data: PolicyDataset, *, seed: int = 0) -> Bench:
     tune = tune.rows(tune.reported)
     if len(tune) < MIN_ROWS:
         raise TooLittleDataError("decisions of tune users with a reward", len(tune), MIN_ROWS)
+    # One judge for all learners: their values differ by their choices, not by their own optimism.
     judge = fit_reward_model(train, seed=seed)
     context = fit_context_model(train)
     return Bench(
@@ -81,7 +83,7 @@ def measure(bench: Bench, scorer: ArmScorer) -> Measured:
     rec = scorer.rec(bench.tune.states, bench.tune.mask)
 
     def value(behaviour: Behaviour) -> float:
-        return _value(bench, rec, behaviour)
+        return _value(bench, behaviour, rec=rec)
 
     sharp = max(behaviours(), key=value)
     best = max((replace(sharp, epsilon=epsilon) for epsilon in FLOORS), key=value)
@@ -103,7 +105,7 @@ def behaviours() -> Iterator[Behaviour]:
             yield Behaviour(a, b, temperature, epsilon=FLOORS[0])
 
 
-def _value(bench: Bench, rec: FloatArray, behaviour: Behaviour) -> float:
+def _value(bench: Bench, behaviour: Behaviour, *, rec: FloatArray) -> float:
     tune = bench.tune
     target = behaviour.probabilities(
         bench.nlp, rec, mask=tune.mask, safe=tune.safe, explore=tune.explore

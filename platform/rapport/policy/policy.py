@@ -112,7 +112,7 @@ class Policy:
             explore: [N] False in distress, crisis or for a protected user; absent, all True.
         """
         mask = self.layout.served(situation.agent) if mask is None else mask
-        nlp, rec = self._nlp(situation, mask), self._rec(situation, mask)
+        nlp, rec = self._nlp(situation, mask=mask), self._rec(situation, mask=mask)
         safe = self.layout.safe(situation.agent)
         probability = self.behaviour.probabilities(nlp, rec, mask=mask, safe=safe, explore=explore)
         scores = Scores(nlp, rec, probability)
@@ -121,7 +121,7 @@ class Policy:
             return scores
         kept = None if explore is None else explore[held]
         older = self.incumbent.decide(situation.rows(held), mask=mask[held], explore=kept)
-        return _overlaid(scores, held, older)
+        return _overlaid(scores, older, rows=held)
 
     def rank(
         self,
@@ -182,20 +182,20 @@ class Policy:
         try:
             stated = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
             arrays = load_file(folder / WEIGHTS)
-            policy = _restored(stated, arrays, _incumbent(folder, stated))
+            policy = _restored(stated, arrays, incumbent=_incumbent(folder, stated))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise BrokenReleaseError(folder.name, SETTINGS, type(error).__name__) from error
         if policy.id != stated["id"]:
             raise BrokenReleaseError(folder.name, WEIGHTS, "its content is not what was saved")
         return policy
 
-    def _nlp(self, situation: Situation, mask: BoolArray) -> FloatArray:
+    def _nlp(self, situation: Situation, *, mask: BoolArray) -> FloatArray:
         if self.context is None:
             even = 1.0 / mask.sum(axis=1, keepdims=True)
             return np.broadcast_to(even, mask.shape).copy()
         return self.context.nlp(situation, mask)
 
-    def _rec(self, situation: Situation, mask: BoolArray) -> FloatArray:
+    def _rec(self, situation: Situation, *, mask: BoolArray) -> FloatArray:
         if self.scorer is None:
             return np.full(mask.shape, _NO_OPINION)
         return self.scorer.rec(states(self.layout, situation), mask)
@@ -231,16 +231,16 @@ def uniform_policy(layout: Layout) -> Policy:
     return Policy(layout=layout, behaviour=Behaviour(), learner="uniform")
 
 
-def _overlaid(scores: Scores, held: BoolArray, older: Scores) -> Scores:
+def _overlaid(scores: Scores, older: Scores, *, rows: BoolArray) -> Scores:
     merged = {}
     for name, value in vars(scores).items():
         merged[name] = value.copy()
-        merged[name][held] = getattr(older, name)
+        merged[name][rows] = getattr(older, name)
     return Scores(**merged)
 
 
 def _restored(
-    stated: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], incumbent: Policy | None
+    stated: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, incumbent: Policy | None
 ) -> Policy:
     layout = Layout(**{name: tuple(value) for name, value in stated["layout"].items()})
     learner = stated["learner"]

@@ -150,6 +150,7 @@ class _Networks(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         scale = width**-0.5
+        # The straight part starts at 0 and the bent one near it: unseen crossings predict the mean.
         self.linear = nn.Parameter(torch.zeros(FOLDS, width))
         self.bias = nn.Parameter(torch.zeros(FOLDS))
         self.hidden = nn.Parameter(torch.randn(FOLDS, width, hidden) * scale)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -18,12 +18,17 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rapport.errors import ConfigError, UnavailableError
+from rapport.store.tables import meta, metadata
 
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is on disk when it returns
     "PRAGMA busy_timeout = 5000",  # ms to wait for another process's write
 )
+
+# Without turns PostgreSQL gives outbox numbers in one order and commits in another, and the relay
+# could pass over a row that commits late. SQLite has one writer anyway: there it is but a read.
+_TURN = select(meta.c.value).where(meta.c.name == "turn").with_for_update()
 
 
 class Database:
@@ -47,15 +52,35 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Write in one transaction, durable when this returns, all undone when it raises.
 
+        Writers take turns, those of other processes too.
+
         Raises:
             UnavailableError: The database does not answer; nothing was written.
         """
-        with _answering(), self._writer.connect() as connection, connection.begin():
+        with self._changing() as connection:
+            connection.execute(_TURN)
+            yield connection
+
+    @contextmanager
+    def creating(self) -> Iterator[Connection]:
+        """Make the tables that are missing, then write as `writing` does.
+
+        Raises:
+            IntegrityError, ProgrammingError: Another process makes them just now.
+            UnavailableError: The database does not answer.
+        """
+        with self._changing() as connection:
+            metadata.create_all(connection)
             yield connection
 
     def close(self) -> None:
         """Close idle connections."""
         self._engine.dispose()
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        with _answering(), self._writer.connect() as connection, connection.begin():
+            yield connection
 
 
 @contextmanager

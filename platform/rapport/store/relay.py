@@ -1,13 +1,33 @@
 """The relay: from the outbox into the lake, every row exactly once."""
 
-from rapport.lake import Lake
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
 from rapport.store.store import Store
 
 BATCH_ROWS = 2000
 """Rows of one append; bounds the relay's memory."""
 
 
-def relay(store: Store, lake: Lake, *, batch_rows: int = BATCH_ROWS) -> dict[str, int]:
+class Destination(Protocol):
+    """What the relay needs of the lake; see `rapport.lake.Lake`."""
+
+    def written(self, table: str, *, writer: str) -> int:
+        """Latest version a writer has committed to a table, -1 before its first."""
+
+    def append(
+        self,
+        table: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        writer: str,
+        version: int,
+        after: int,
+    ) -> bool:
+        """Append rows in one commit, only where the writer's latest version is `after`."""
+
+
+def relay(store: Store, lake: Destination, *, batch_rows: int = BATCH_ROWS) -> dict[str, int]:
     """Move what waits in the outbox to the lake's tables of the same names.
 
     Killed at any point, or run by several processes at once, it loses no row and doubles none:
@@ -23,7 +43,7 @@ def relay(store: Store, lake: Lake, *, batch_rows: int = BATCH_ROWS) -> dict[str
     }
 
 
-def _relay_table(store: Store, lake: Lake, table: str, *, batch_rows: int) -> int:
+def _relay_table(store: Store, lake: Destination, table: str, *, batch_rows: int) -> int:
     writer = f"outbox/{store.id}/{table}"
     moved = 0
     while True:

@@ -18,10 +18,6 @@ from rapport.store.switches import Switches
 from rapport.store.users import UserState, read_state, write_states
 from rapport.store.writes import insert_new, put_episodes, send
 
-# Held by every writer. Without it PostgreSQL gives outbox numbers before it commits them, and the
-# relay could pass over a row that commits late. SQLite has one writer: there it is but a read.
-_TURN = select(tables.meta.c.value).where(tables.meta.c.name == "turn").with_for_update()
-
 
 class Store:
     """Online state of one home. Thread-safe.
@@ -71,7 +67,6 @@ class Store:
             (e.tenant, e.user_id, e.prefix_hash): e for _, episodes in batches for e in episodes
         }
         with self._database.writing() as connection:
-            connection.execute(_TURN)
             fresh = insert_new(connection, all_records)
             put_episodes(connection, list(positions.values()))
         flags = iter(fresh)
@@ -100,7 +95,6 @@ class Store:
         record, *others = records([("decisions", row), *rows])
         opened = tables.unfinished.c.decision_id == record.row_id
         with self._database.writing() as connection:
-            connection.execute(_TURN)
             if connection.execute(delete(tables.unfinished).where(opened)).rowcount:
                 mine = tables.decisions.c.decision_id == record.row_id
                 connection.execute(update(tables.decisions).where(mine), dict(record.columns))
@@ -192,7 +186,6 @@ class Store:
             How many were written.
         """
         with self._database.writing() as connection:
-            connection.execute(_TURN)
             return write_states(connection, states)
 
     def key_tenant(self, key_hash: str) -> str | None:
@@ -234,8 +227,7 @@ def open_store(url: str) -> Store:
 
 
 def _set_up(database: Database) -> dict[str, str]:
-    with database.writing() as connection:
-        tables.metadata.create_all(connection)
+    with database.creating() as connection:
         rows = connection.execute(select(tables.meta.c.name, tables.meta.c.value))
         known = {str(name): str(value) for name, value in rows}
         if not known:

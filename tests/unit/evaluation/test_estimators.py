@@ -130,3 +130,40 @@ def test_silence_is_not_taken_for_a_reward():
     silent = WORKED.rewarded(np.array([1.0, np.nan, 0.0]))
     with pytest.raises(DataError, match="no reward"):
         ips_terms(silent, TARGET)
+
+
+FAMILY = {
+    "ips": lambda log, target, q: ips_terms(log, target),
+    "clipped": lambda log, target, q: ips_terms(log, target, clip=5.0),
+    "snips": lambda log, target, q: snips_terms(log, target),
+    "direct": direct_terms,
+    "dr": dr_terms,
+    "sn-dr": sndr_terms,
+}
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_every_estimator_keeps_the_contract_of_its_family(name):
+    log, _, expected = a_log(n=80, users=8)
+    target = mostly(0, n=80, arms=3)
+    terms = FAMILY[name](log, target, expected)
+    order = np.random.default_rng(0).permutation(80)
+    shuffled = FAMILY[name](log.rows(order), target[order], expected[order])
+    assert shuffled.value == pytest.approx(terms.value, abs=1e-12)
+    twice = np.tile(np.arange(80), 2)
+    doubled = FAMILY[name](log.rows(twice), target[twice], expected[twice])
+    assert doubled.value == pytest.approx(terms.value, abs=1e-12)
+    assert terms.numerator.shape == terms.denominator.shape
+    assert len(terms.user) == len(terms.weight) == 80
+    assert np.all(terms.weight >= 0)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@given(scale=st.floats(0.1, 3.0))
+@settings(max_examples=10)
+def test_every_estimate_scales_with_the_reward(name, scale):
+    log, _, expected = a_log(n=40, users=8)
+    target = mostly(1, n=40, arms=3)
+    once = FAMILY[name](log, target, expected).value
+    more = FAMILY[name](log.rewarded(scale * log.reward), target, scale * expected).value
+    assert more == pytest.approx(scale * once, abs=1e-9)

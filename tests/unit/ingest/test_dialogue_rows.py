@@ -23,7 +23,7 @@ def rows_of(record, *, survey=()):
     ratings = [Rating(run, run.last + 1, 4) for run in runs]
     told = Told(dialogue, "esconv", dict(survey), ratings)
     texts = stored_texts(turn.text for turn in dialogue.turns)
-    return DialogueRows(told, INTAKE, texts), runs
+    return DialogueRows(told, INTAKE, texts=texts), runs
 
 
 def test_every_row_fits_the_schema(a_record):

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,10 @@ from rapport.language.loading import load_language_model
 
 from .conftest import EXACT
 
-CLOSE = {"atol": 2e-5, "rtol": 1e-4}  # float32 sums in another order, logits of the order of 1
+
+def assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    # float32 sums in another order; logits are of the order of 1.
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
 
 
 def sequences(*lengths: int, seed: int = 0) -> list[list[int]]:
@@ -34,7 +38,8 @@ def reference(model_dir: Path):
                 warnings.simplefilter("ignore", FutureWarning)
                 model = PeftModel.from_pretrained(model, adapter)
         with torch.no_grad():
-            return model(torch.tensor([sequence])).logits[0]
+            found: torch.Tensor = model(torch.tensor([sequence])).logits[0]
+            return found
 
     return logits
 
@@ -54,7 +59,7 @@ def test_a_prompts_logits_are_those_of_peft(decoder, reference, adapters, name):
 
     logits = decoder.admit([prompt], [decoder.bank.row(name)])
 
-    torch.testing.assert_close(logits[0], reference(prompt, adapters.get(name))[-1], **CLOSE)
+    torch.testing.assert_close(logits[0], reference(prompt, adapters.get(name))[-1])
 
 
 def test_a_mixed_batch_gives_each_row_its_own_adapters_logits(decoder, reference, adapters):
@@ -66,8 +71,8 @@ def test_a_mixed_batch_gives_each_row_its_own_adapters_logits(decoder, reference
 
     for row, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
         expected = reference([*prompt, 7 + row], adapters.get(name))
-        torch.testing.assert_close(first[row], expected[-2], **CLOSE)
-        torch.testing.assert_close(second[row], expected[-1], **CLOSE)
+        assert_close(first[row], expected[-2])
+        assert_close(second[row], expected[-1])
 
 
 def test_replies_that_come_and_go_do_not_disturb_the_others(decoder, reference, adapters):
@@ -81,8 +86,8 @@ def test_replies_that_come_and_go_do_not_disturb_the_others(decoder, reference, 
     logits = decoder.advance([22, 23])
 
     expected = reference([*staying, 21, 22], adapters["wry-03"])[-1]
-    torch.testing.assert_close(logits[0], expected, **CLOSE)
-    torch.testing.assert_close(logits[1], reference([*later, 23])[-1], **CLOSE)
+    assert_close(logits[0], expected)
+    assert_close(logits[1], reference([*later, 23])[-1])
 
 
 def test_a_long_reply_outgrows_the_cache_and_stays_right(decoder, reference):
@@ -93,7 +98,7 @@ def test_a_long_reply_outgrows_the_cache_and_stays_right(decoder, reference):
     for token in extra:
         logits = decoder.advance([token])
 
-    torch.testing.assert_close(logits[0], reference([*prompt, *extra])[-1], **CLOSE)
+    assert_close(logits[0], reference([*prompt, *extra])[-1])
 
 
 def test_log_probabilities_are_those_of_the_library(decoder, reference, adapters):
@@ -108,7 +113,7 @@ def test_log_probabilities_are_those_of_the_library(decoder, reference, adapters
     ]:
         every = reference(sequence, adapters.get(name)).log_softmax(-1)
         expected = [every[place - 1, sequence[place]] for place in range(start, len(sequence))]
-        torch.testing.assert_close(part, torch.stack(expected), **CLOSE)
+        assert_close(part, torch.stack(expected))
 
 
 def test_a_bias_and_separate_embeddings_are_kept():
@@ -117,13 +122,13 @@ def test_a_bias_and_separate_embeddings_are_kept():
         num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=False,
     )  # fmt: skip
     torch.manual_seed(0)
-    model = Qwen2ForCausalLM(config).eval()
+    model: Any = Qwen2ForCausalLM(config)
     torch.nn.init.normal_(model.model.layers[0].self_attn.k_proj.bias)
     expected = model(torch.tensor([[5, 6, 7]])).logits[0, -1].detach()
 
     decoder = LlamaDecoder(model, rows=1, max_adapters=0)
 
-    torch.testing.assert_close(decoder.admit([[5, 6, 7]], [0])[0], expected, **CLOSE)
+    assert_close(decoder.admit([[5, 6, 7]], [0])[0], expected)
 
 
 def test_half_precision_stays_near(model_dir: Path, adapters: dict[str, Path], reference):
@@ -143,8 +148,8 @@ def test_half_precision_stays_near(model_dir: Path, adapters: dict[str, Path], r
 
 @pytest.mark.parametrize("change", [{"model_type": "gpt_oss"}, {"hidden_act": "gelu"}])
 def test_a_model_with_other_arithmetic_is_refused(change):
-    sizes = {"vocab_size": 9, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1}
-    model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=1, num_key_value_heads=1))
+    config = LlamaConfig(vocab_size=9, hidden_size=4, intermediate_size=4, num_hidden_layers=1)
+    model = LlamaForCausalLM(config)
     for name, value in change.items():
         setattr(model.config, name, value)
 

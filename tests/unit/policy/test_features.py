@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.arms import load_menu
+from rapport.errors import UnknownNameError
 from rapport.policy.features import (
     EMOTION_GROUPS,
     NO_ARM,
@@ -91,6 +92,11 @@ def test_menus_become_masks_over_one_vocabulary():
 
 def test_arms_that_are_unknown_or_absent_have_no_position():
     assert LAYOUT.arm_index([None, "no such arm"]).tolist() == [NO_ARM, NO_ARM]
+
+
+def test_an_agent_without_a_menu_is_refused():
+    with pytest.raises(UnknownNameError, match="no agent is called 'pirate'"):
+        LAYOUT.agent_index(["emotional_support", "pirate"])
 
 
 def test_emotion_labels_are_summed_into_groups():

@@ -1,14 +1,12 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import event
 
 from rapport.errors import RowError, UnavailableError
 from rapport.store import Episode, GroupCommitter, open_store, tables
-from rapport.store.store import _TURN
 from rapport.testing import a_turn, some_feedback
 
 
@@ -24,12 +22,9 @@ def commits(store):
     return seen
 
 
-@contextmanager
 def held(store):
     """Hold every other commit up."""
-    with store._database.writing() as connection:
-        connection.execute(_TURN)
-        yield connection
+    return store._database.writing()
 
 
 def count(store):

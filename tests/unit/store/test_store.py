@@ -202,12 +202,12 @@ SHARED = some_feedback(feedback_id="shared")
 
 def test_processes_that_open_and_commit_at_once_lose_nothing(url):
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=commit_many, args=(url, f"w{n}", 15)) for n in range(3)]
+    writers = [context.Process(target=commit_many, args=(url, f"w{n}", 10)) for n in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(90)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     opened = open_store(url)
-    assert opened.outbox.waiting() == {"decisions": 45, "feedback": 1}
+    assert opened.outbox.waiting() == {"decisions": 30, "feedback": 1}
     opened.close()
