@@ -74,7 +74,7 @@ class RemotePersonaModel:
         self, request: GenerationRequest, adapter_folder: str | None = None
     ) -> AsyncIterator[Delta]:
         """As `PersonaModel.stream`."""
-        streaming = self._handle.options(stream=True)
+        streaming: Any = self._handle.options(stream=True)
         async for delta in streaming.stream.remote(request, adapter_folder):
             yield delta
 

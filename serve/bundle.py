@@ -46,9 +46,9 @@ class Bundle:
 
     def adapter(self, persona_id: str | None, margin: float) -> tuple[str | None, str | None]:
         """Name and folder of the adapter that answers: a persona's, or the global one."""
-        sure = persona_id is not None and margin >= MARGIN_FLOOR
+        sure = margin >= MARGIN_FLOOR
         for name in (persona_id if sure else None, SHARED):
-            if name in self.adapters:
+            if name and name in self.adapters:
                 return f"{self.release_id}/{name}", str(self.adapters[name])
         return None, None
 

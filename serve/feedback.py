@@ -56,7 +56,7 @@ class Feedbacks:
     def _take(self, tenant: str, asked: FeedbackRequest) -> dict[str, Any]:
         target = self._target(tenant, asked)
         feedback_id = asked.feedback_id or new_id()
-        known = self._store.feedback(feedback_id)
+        known = self._store.feedback(feedback_id, tenant=tenant)
         if known is None:
             value, text, sentiment = self._read(asked)
             row = {
@@ -74,20 +74,17 @@ class Feedbacks:
             }
             self._store.commit([("feedback", row)])
             known = row
-        elif known["tenant"] != tenant:
-            raise NotFoundError(f"no feedback {feedback_id!r}", "feedback_id")
         sentiment = known["sentiment"]
         return {"feedback_id": feedback_id, "sentiment": sentiment, "reward": sentiment}
 
     def _target(self, tenant: str, asked: FeedbackRequest) -> Mapping[str, Any]:
         if asked.decision_id:
-            row = self._store.decision(asked.decision_id)
-            named = ("decision", asked.decision_id, "decision_id")
+            kind, name, row = "decision", asked.decision_id, self._store.decision(asked.decision_id)
         else:
-            row = self._store.last_decision(tenant, asked.episode_id or "")
-            named = ("episode", asked.episode_id, "episode_id")
+            kind, name = "episode", asked.episode_id or ""
+            row = self._store.last_decision(tenant, name)
         if row is None or row["tenant"] != tenant:
-            raise NotFoundError(f"no {named[0]} {named[1]!r} was issued here", named[2])
+            raise NotFoundError(f"no {kind} {name!r} was issued here", f"{kind}_id")
         return row
 
     def _read(self, asked: FeedbackRequest) -> tuple[float | None, str | None, float | None]:

@@ -41,7 +41,7 @@ def main() -> int:
             serve.run(build(config), name="rapport", route_prefix="/")
             _tell({"url": f"http://{HOST}:{port}", "key": _fresh_key(home)}, arguments.json)
             stop.wait()
-            serve.shutdown()
+            serve.shutdown()  # type: ignore[no-untyped-call]
     except RapportError as error:
         sys.stderr.write(f"serve: {error}\n")
         return error.exit_code

@@ -15,6 +15,7 @@ from rapport.users.encoder import UserEncoder
 from .reading import Reading
 
 MAX_MINDS = 10_000
+START = CurvePoint()
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Mind:
     last_ts: datetime | None = None
     episode_id: str | None = None
     """Conversation that the curve and the last arm belong to."""
-    curve: CurvePoint = CurvePoint()
+    curve: CurvePoint = START
     last_arm: str | None = None
 
     def heard(

@@ -55,9 +55,11 @@ class PersonaModel:
         if len(self._sinks) >= MAX_WAITING:
             raise UnavailableError("too many replies are being written; try again")
         loop, arrived = asyncio.get_running_loop(), asyncio.Queue[Delta | Exception]()
-        self._sinks[request.request_id] = lambda piece: loop.call_soon_threadsafe(
-            arrived.put_nowait, piece
-        )
+
+        def sink(piece: Delta | Exception) -> None:
+            loop.call_soon_threadsafe(arrived.put_nowait, piece)
+
+        self._sinks[request.request_id] = sink
         self._calls.put(lambda: self._submit(request, adapter_folder))
         try:
             while True:

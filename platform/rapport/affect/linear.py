@@ -12,7 +12,7 @@ Float32Array = NDArray[np.float32]
 Features = Any
 """[N, D] float32, a scipy CSR matrix or a dense array."""
 Loss = Callable[[Float32Array, Float32Array], tuple[Float32Array, Float32Array]]
-"""(scores [N, K], targets [N, K]) -> loss [N, K] of each entry, and its slope in the score [N, K]."""
+"""(scores, targets) -> loss of each entry and its slope in the score; all four [N, K]."""
 
 _REMEMBERED_STEPS = 5
 """Pairs of vectors L-BFGS keeps; each costs two arrays of the size of the weights."""

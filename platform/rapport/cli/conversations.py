@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import openai
 
@@ -101,7 +101,7 @@ class Conversations:
         who = {"rapport::user": {"id": user.user_id}, "rapport::agent_id": user.agent_id}
         answer = self._client.chat.completions.create(
             model="rapport",
-            messages=messages,  # type: ignore[arg-type]  the SDK wants its own TypedDicts
+            messages=cast("Any", messages),  # the SDK wants its own TypedDicts
             max_tokens=40,
             extra_body={**who, **extra},
         )

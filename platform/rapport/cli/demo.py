@@ -74,7 +74,7 @@ def run_demo(
         _learn_what(demo)
         outcome = _serve(demo)
         verdict = _learn_again(demo)
-    report.summary(demo.results, outcome, verdict, opened)
+    report.summary(demo.results, outcome, verdict)
     report.stage_table(demo.stages, time.monotonic() - started)
     if as_json:
         report.as_json(demo.results, outcome)

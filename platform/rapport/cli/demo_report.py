@@ -54,7 +54,11 @@ def ingested(result: Mapping[str, Any]) -> None:
 def first_output(personas: Mapping[str, Any], reply: FirstReply) -> None:
     """Show the personas, and one reply with its arm, probabilities and persona."""
     rows = [
-        {"persona": card["persona_id"], "users": card["size"], "how they differ": card["says"]}
+        {
+            "persona": card["persona_id"],
+            "users": card["users"],
+            "how they differ": " ".join(card["sentences"][1:]),
+        }
         for card in personas["personas"]
     ]
     print_rows(rows, title=f"Personas: {personas['k']}, chosen from the data")
@@ -79,30 +83,41 @@ def adapters(result: Mapping[str, Any]) -> None:
     """Print the adapters' held-out perplexity, and which arms show in the text."""
     rows = [{"adapter": name, **report} for name, report in result["adapters"].items()]
     print_rows(rows, title="Adapters on held-out users")
-    arms = result["arms"]
-    console.print(
-        f"Arms that show in {arms['n']} replies: recovered {arms['recovered']:.2f} "
-        f"against chance {arms['chance']:.2f}; from the approved library: "
-        f"{', '.join(arms['library']) or 'none'}",
-        highlight=False,
-    )
+    arms = [
+        {
+            "agent": agent,
+            "replies": found["n"],
+            "arm recovered": found["share"],
+            "chance": found["chance"],
+            "written by the adapters": ", ".join(found["shown"]) or "none",
+        }
+        for agent, found in result["arms"].items()
+    ]
+    print_rows(arms, title="Arms that show in the text; the others come from the approved library")
 
 
 def policy(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> None:
     """Print the learners side by side, the chosen one's estimate, and the first verdict."""
     print_rows(trained["learners"], title="Learners, by doubly robust value on validation users")
-    console.print(f"Settings: {trained['settings']}; a = b = 1 beside: {trained['plain']}")
+    console.print(f"Settings chosen: {trained['settings']}", highlight=False)
     gate_verdict(judged, title="The gate on the first policy, against the logging policy")
 
 
 def gate_verdict(verdict: Mapping[str, Any], *, title: str) -> None:
     """Print a verdict with the rows it rests on."""
-    print_rows(verdict["rows"], title=title)
+    shown = ("group", "estimator", "status", "n", "users", "ess", "estimate", "low", "note")
+    print_rows([{key: row[key] for key in shown} for row in verdict["rows"]], title=title)
+    value = verdict["values"]["dr"]
+    console.print(
+        f"Value by DR: {value['value']:.3f}, 95 % {value['low']:.3f} to {value['high']:.3f}",
+        highlight=False,
+    )
     words = "promoted" if verdict["promoted"] else "refused: " + "; ".join(verdict["reasons"])
     console.print(f"[bold]Verdict: {words}[/bold]", highlight=False)
     if verdict.get("needed_n"):
-        console.print(f"About {verdict['needed_n']:,} decisions would do.")
-    print_rows(verdict["sources"], title="Gate users' decisions by source")
+        console.print(f"About {verdict['needed_n']:,} decisions of gate users would do.")
+    sources = [{"source": name, **sizes} for name, sizes in verdict["sources"].items()]
+    print_rows(sources, title="Gate users' decisions by source")
 
 
 def conversations(outcome: Outcome) -> None:

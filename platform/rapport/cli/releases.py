@@ -40,7 +40,7 @@ def list_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
                 "release": one.release_id,
                 "alias": made.alias if made else one.fault,
                 "created": made.created.isoformat(timespec="seconds") if made else None,
-                "gate": {True: "promoted", False: "refused"}.get(promoted, "-"),
+                "gate": "-" if promoted is None else "promoted" if promoted else "refused",
                 "serves": one.is_current,
             }
         )

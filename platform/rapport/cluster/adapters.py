@@ -44,9 +44,7 @@ class AdaptersConfig(JobConfig):
     def curriculum(self) -> Curriculum:
         """How the adapters are trained."""
         return Curriculum(
-            shared=TrainingSettings(
-                tokens=self.shared_tokens, learning_rate=3e-3, seed=self.seed
-            ),
+            shared=TrainingSettings(tokens=self.shared_tokens, learning_rate=3e-3, seed=self.seed),
             persona=TrainingSettings(
                 tokens=self.persona_tokens, learning_rate=2e-3, seed=self.seed
             ),
@@ -58,9 +56,7 @@ def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
     """Train every adapter, see which arms show, and fit the discriminator of replies."""
     home, lake = Home(config.home), lake_of(config)
     strategies = StrategyScorer.load(part(home, "strategies"))
-    taught = lessons(
-        lake, tenant=config.tenant, per_persona=config.examples, seed=config.seed
-    )
+    taught = lessons(lake, tenant=config.tenant, per_persona=config.examples, seed=config.seed)
     model, out = pull(config.language_model), home.work / "adapters"
     cpus = max((os.cpu_count() or 1) // config.workers, 1)
     reports = fit_adapters(

@@ -15,12 +15,19 @@ import torch
 from ray.train.torch import TorchTrainer
 
 from rapport.cluster.session import ray_session
-from rapport.errors import RapportError, TooLittleDataError
+from rapport.errors import BudgetError, RapportError
 from rapport.home import Home
 from rapport.language.examples import Lesson
 from rapport.language.loading import load_language_model
 from rapport.language.settings import Curriculum
-from rapport.language.training import AdapterTrainer, TrainReport, read_reports, train_all
+from rapport.language.training import (
+    SHARED,
+    AdapterTrainer,
+    TrainReport,
+    pooled,
+    read_reports,
+    train_all,
+)
 from rapport.models import model_id
 
 _FAILURES = 2  # times a run may lose a worker and go on from its last checkpoint
@@ -67,8 +74,7 @@ def fit_adapters(
         TooLittleDataError: All personas together have too few examples.
         BudgetError: Time was up before the shared adapter had learnt anything.
     """
-    if not any(lesson.train for lesson in lessons.values()):
-        raise TooLittleDataError("adapter examples", 0, 1)
+    pooled(lessons)
     ends_at = None if curriculum.budget_s is None else time.time() + curriculum.budget_s
     storage = home.work / "ray_train"
     name = _run_name(lessons, curriculum, model)
@@ -88,7 +94,10 @@ def fit_adapters(
         with checkpoint.as_directory() as folder:
             shutil.copytree(folder, out)
     shutil.rmtree(storage, ignore_errors=True)
-    return read_reports(out)
+    reports = read_reports(out)
+    if SHARED not in reports:
+        raise BudgetError("train_adapters", curriculum.budget_s or 0.0)
+    return reports
 
 
 def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> ray.train.Checkpoint:
@@ -139,7 +148,10 @@ def _train_here(settings: Mapping[str, Any]) -> None:
             ray.train.report(done, checkpoint=kept)
 
         loaded = load_language_model(Path(settings["model"]), attention="eager")
-        train_all(AdapterTrainer(loaded), lessons, curriculum, out=out, on_checkpoint=report)
+        try:
+            train_all(AdapterTrainer(loaded), lessons, curriculum, out=out, on_checkpoint=report)
+        except BudgetError:
+            report()  # a failure would be tried again, with still less time
 
 
 def _run_name(lessons: Mapping[str, Lesson], curriculum: Curriculum, model: Path) -> str:

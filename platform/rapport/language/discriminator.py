@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +71,10 @@ class ReplyDiscriminator:
     @classmethod
     def load(cls, path: Path) -> "ReplyDiscriminator":
         """Read what `save` wrote."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("weights", "mean", "scale"):
+            values[name] = tuple(values[name])
+        return cls(**values)
 
 
 def _logistic(true: Floats, other: Floats) -> ReplyDiscriminator:

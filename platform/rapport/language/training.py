@@ -150,6 +150,20 @@ def train_all(
     return reports
 
 
+def pooled(lessons: Mapping[str, Lesson]) -> Lesson:
+    """All personas' examples, taking turns.
+
+    Raises:
+        TooLittleDataError: No example to learn from, or fewer than two held-out users.
+    """
+    everything = Lesson(
+        _in_turn([lesson.train for lesson in lessons.values()]),
+        _in_turn([lesson.held_out for lesson in lessons.values()]),
+    )
+    _check(everything)
+    return everything
+
+
 def read_reports(out: Path) -> dict[str, TrainReport]:
     """Reports of the adapters in a folder that are finished; none when there is no folder."""
     path = out / REPORT_FILE
@@ -162,11 +176,7 @@ def read_reports(out: Path) -> dict[str, TrainReport]:
 def _plan(
     lessons: Mapping[str, Lesson], curriculum: Curriculum
 ) -> dict[str, tuple[Lesson, TrainingSettings]]:
-    everything = Lesson(
-        _in_turn([lesson.train for lesson in lessons.values()]),
-        _in_turn([lesson.held_out for lesson in lessons.values()]),
-    )
-    plan = {SHARED: (everything, curriculum.shared)}
+    plan = {SHARED: (pooled(lessons), curriculum.shared)}
     for persona, lesson in lessons.items():
         if _enough(lesson):
             plan[persona] = (lesson, curriculum.persona)

@@ -67,6 +67,4 @@ def _reply(row: Mapping[str, str], menus: Mapping[str, Menu]) -> LoggedReply:
         persona=row["persona_id"],
         user=row["user_id"],
     )
-    return LoggedReply(
-        decision_id=row["decision_id"], reward=float(row["value"]), example=example
-    )
+    return LoggedReply(decision_id=row["decision_id"], reward=float(row["value"]), example=example)

@@ -1,4 +1,4 @@
-"""The stage `compute_rewards`: feedback and next messages to rewards, the only writer of that table."""
+"""The stage `compute_rewards`, the only writer of rewards: feedback and next messages in."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -99,13 +99,6 @@ def embed_users(
 
 
 def missing_turns(lake: Lake, *, encoder_id: str, tenant: str = "default") -> int:
-    """How many turns have no vector of this encoder yet."""
-    wrote = messages(lake, purpose=PURPOSE, tenant=tenant)
-    known = turn_vectors(lake, encoder_id=encoder_id, tenant=tenant)
-    return wrote.join(known, on="turn_id", how="anti").height
-
-
-def missing_turns(lake: Lake, *, encoder_id: str, tenant: str = "default") -> int:
     """How many turns `embed_users` would embed now: what to choose its runner by."""
     return _missing(lake, encoder_id, tenant)[1].height
 
