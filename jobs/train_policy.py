@@ -2,8 +2,8 @@
 
     python -m jobs.train_policy --home .rapport --set trials=6
 
-Ends with a candidate under releases/.candidates/. With `search=false` the policy that serves is
-trained again with its own settings. Next: evaluate_release.
+Ends with a candidate under releases/.candidates/. With `search=false` the settings of the
+policy trained last are taken. Next: evaluate_release.
 """
 
 import sys

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import signal
 import socket
 import sys
@@ -28,14 +29,16 @@ def main() -> int:
     """Serve until SIGINT or SIGTERM; prints address and key once requests are answered."""
     arguments = _parser().parse_args()
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         flags = {"home": arguments.home, "explore": arguments.explore}
         config = resolve(AppConfig, file=arguments.config, flags=flags)
         home = Home(config.home)
         config = config.model_copy(update={"home": home.root})
         with home.lock("serve"), ray_session(home):
+            # After Ray's start: it puts its own handler in place.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: stop.set())
             port = arguments.port or _free_port()
             serve.start(http_options={"host": HOST, "port": port, "request_timeout_s": 120})
             serve.run(build(config), name="rapport", route_prefix="/")

@@ -48,7 +48,9 @@ class Ranking:
         Candidates the output guard refuses leave the set first. With fewer than two left the
         plan goes on as `arm_first`.
         """
-        agent = plan.party.agent_id
+        agent, strategies = plan.party.agent_id, plan.bundle.strategies
+        if strategies is None:
+            return replace(plan, mode="arm_first")
         arms = self._reranker.best_arms(plan.bundle, plan.case(), agent=agent, k=CANDIDATES)
         try:
             async with asyncio.timeout(DEADLINE_S):
@@ -69,7 +71,7 @@ class Ranking:
             plan.case(),
             arms=[arm for arm, _ in kept],
             nlp=nlp,
-            shown=self._reader.shown(written, plan.bundle),
+            shown=self._reader.shown(written, strategies, plan.bundle.layout),
             explore=may_explore(plan),
         )
         return replace(plan, draw=draw, ready=written[draw.index], texts=tuple(written))

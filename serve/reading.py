@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport.affect.scorers import AffectScorer
+from rapport.affect.strategy import StrategyScorer
 from rapport.governance.guard import Guard, Verdict
+from rapport.policy.features import Layout
 from rapport.text import TextEncoder
-
-from .bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,13 @@ class Reader:
         verdict = self._guard.check_output(reply)
         return None if verdict.safe else f"{verdict.kind}:{verdict.rule}"
 
-    def shown(self, replies: Sequence[str], bundle: Bundle) -> NDArray[np.float64]:
-        """[M, A] share of each arm that each reply shows, in the columns of the policy.
-
-        Raises:
-            AssertionError: The bundle has no strategy scorer; only releases are ranked with.
-        """
-        assert bundle.strategies is not None
-        read = bundle.strategies.predict(replies, self._encoder.encode(replies))
-        shown = np.zeros((len(replies), len(bundle.layout.arms)))
-        shown[:, bundle.layout.arm_index(bundle.strategies.arms)] = read
+    def shown(
+        self, replies: Sequence[str], strategies: StrategyScorer, layout: Layout
+    ) -> NDArray[np.float64]:
+        """[M, A] share of each arm that each reply shows, in the columns of the policy."""
+        read = strategies.predict(replies, self._encoder.encode(replies))
+        shown = np.zeros((len(replies), len(layout.arms)))
+        shown[:, layout.arm_index(strategies.arms)] = read
         return shown
 
     def similarity(self, reading: Reading, replies: Sequence[str]) -> NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """Hidden personas of simulated users are found again, and new users are named as they write."""
 
+import sys
+
 import pytest
 
 from rapport.affect import load_scorer
@@ -28,7 +30,8 @@ def recovered(log: SimulatedLog, *, seed: int, fit_users: int, fit_turns: int):
 def test_personas_of_1500_users_are_found_and_new_users_named(seed):
     log = generate(SimulationConfig(users=1800, turns=21, seed=seed))
     found = recovered(log, seed=seed, fit_users=1500, fit_turns=20)
-    print(f"\nseed {seed}: " + ", ".join(f"{name} {value:.3g}" for name, value in found.items()))
+    told = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
+    sys.stdout.write(f"\npersonas of seed {seed}: {told}\n")
     assert found["ari"] >= 0.5
     assert found["ari"] > found["ari_topic"]
     assert found["ari"] > found["raw_ari"]

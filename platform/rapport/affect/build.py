@@ -24,15 +24,9 @@ from rapport.text import load_encoder
 
 FloatArray = NDArray[np.float64]
 
-_FACTS = {
-    "licence": "Apache-2.0",
-    "sources": [
-        "GoEmotions, train split (Demszky et al., ACL 2020; google-research, Apache-2.0)",
-        "rapport.simulation, messages with the true mood of their writers (Apache-2.0)",
-    ],
-}
-
-
+_LICENCE = "Apache-2.0"
+_SOURCE = "GoEmotions, train split (Demszky et al., ACL 2020; google-research, Apache-2.0)"
+_MOODS = "rapport.simulation: messages and the true mood of their writers (Apache-2.0)"
 _STRETCH = 2.0
 """Factor on simulated moods, which seldom leave [-.5, .5], so that words weigh as in GoEmotions."""
 
@@ -57,7 +51,7 @@ def build_shipped(
     """
     reader = load_encoder(encoder)
     texts, labels = read_goemotions(goemotions, "train")
-    known = read_moods(moods)
+    known, train = read_moods(moods), len(texts)
     scorer = train_affect(
         texts,
         labels,
@@ -69,7 +63,14 @@ def build_shipped(
     if (goemotions / "dev.tsv").exists():
         texts, labels = read_goemotions(goemotions, "dev")
         measured = measure(scorer, texts, labels, vectors=reader.encode(texts))
-    facts = {**_FACTS, **scorer.facts, "labels": EMOTIONS, "dev": measured}
+    facts = {
+        "licence": _LICENCE,
+        "sources": [_SOURCE, _MOODS] if known.texts else [_SOURCE],
+        "texts": {"labelled": train, "moods": len(known.texts)},
+        **scorer.facts,
+        "labels": EMOTIONS,
+        "dev": measured,
+    }
     replace(scorer, facts=facts).save(out)
     return measured
 
@@ -145,14 +146,19 @@ def _lines(file: Path) -> list[str]:
     return text.removesuffix("\n").split("\n")
 
 
-def _main() -> None:
+def main() -> None:
+    """Rebuild from the command line."""
     parser = argparse.ArgumentParser(prog="python -m rapport.affect.build")
     parser.add_argument("--goemotions", type=Path, required=True)
     parser.add_argument("--moods", type=Path, action="append", default=[])
+    parser.add_argument("--encoder", default=ENCODER_URI)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     chosen = parser.parse_args()
-    show(build_shipped(chosen.goemotions, chosen.out, moods=chosen.moods), as_json=True)
+    measured = build_shipped(
+        chosen.goemotions, chosen.out, moods=chosen.moods, encoder=chosen.encoder
+    )
+    show(measured, as_json=True)
 
 
 if __name__ == "__main__":
-    _main()
+    main()

@@ -1,6 +1,7 @@
 """What came back for each decision, channel by channel, each in [-1, 1] or null where silent."""
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -9,7 +10,8 @@ from rapport.affect.curve import CurveSettings, curves
 from rapport.config import Config
 
 CRISIS = "crisis"
-CHANNELS = ("rating", "thumbs", "task_success", "comment", "sentiment", "dwell")
+Channel = Literal["rating", "thumbs", "task_success", "comment", "sentiment", "dwell"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _PLACE = ("tenant", "conversation_id")
 
 _REPORTS: Mapping[str, pl.Expr] = {

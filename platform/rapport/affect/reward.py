@@ -8,9 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
-from rapport.affect.channels import CHANNELS, Reading, answered, reported, sentiment_gain
+from rapport.affect.channels import CHANNELS, Channel, Reading, answered, reported, sentiment_gain
 from rapport.affect.curve import CurveSettings
 from rapport.config import Config
 from rapport.schema import schema_of
@@ -25,17 +25,15 @@ _SAME = 1e-9
 class RewardSettings(Config):
     """How channels become a reward; saved in every release as `reward.json`."""
 
-    weights: Mapping[str, float] = Field(
-        default={
-            "rating": 1.0,
-            "thumbs": 1.0,
-            "task_success": 1.0,
-            "comment": 0.5,
-            "sentiment": 0.5,
-            "dwell": 0.1,
-        }
-    )
-    """Weight of each channel among those that reported, >= 0."""
+    weights: Mapping[Channel, NonNegativeFloat] = {
+        "rating": 1.0,
+        "thumbs": 1.0,
+        "task_success": 1.0,
+        "comment": 0.5,
+        "sentiment": 0.5,
+        "dwell": 0.1,
+    }
+    """Weight of each channel among those that reported; one without a weight is not read."""
     least_weight: float = Field(default=0.2, ge=0)
     """Decisions whose reports weigh less together stay silent: a reading time is no verdict."""
     sentiment_scale: float = Field(default=4.0, gt=0)
@@ -142,18 +140,19 @@ def returns(
     With `gamma` 0, or one decision a series, G_t is r_t.
 
     Args:
-        rewards: [N] in time order inside each series; NaN where silent, which adds nothing.
+        rewards: [N] in time order inside each series; NaN where silent, which adds nothing. NaN
+            comes back where the whole window is silent.
         series: [N] which conversation each belongs to; rows of one lie together.
         gamma: Worth of the next reward, in [0, 1].
         window: Rewards summed, >= 1.
     """
-    told = np.nan_to_num(rewards)
-    total = rewards.copy()
-    for step in range(1, window if gamma else 1):
-        later = np.zeros_like(told)
-        later[:-step] = np.where(series[step:] == series[:-step], told[step:], 0.0)
-        total += gamma**step * later
-    return total
+    total = np.nan_to_num(rewards)
+    spoken = ~np.isnan(rewards)
+    for step in range(1, min(window, len(rewards)) if gamma else 1):
+        same = series[step:] == series[:-step]
+        total[:-step] += gamma**step * np.where(same, np.nan_to_num(rewards[step:]), 0.0)
+        spoken[:-step] |= same & ~np.isnan(rewards[step:])
+    return np.where(spoken, total, np.nan)
 
 
 def _rows(decisions: pl.DataFrame, found: pl.DataFrame, as_of: datetime) -> pl.DataFrame:

@@ -96,7 +96,7 @@ def polarity(labels: FloatArray) -> FloatArray:
 
 
 def best_thresholds(probability: FloatArray, labels: FloatArray) -> FloatArray:
-    """Threshold [K] of each column that maximises its F1 on these rows [N, K]."""
+    """Threshold [K] of each column that maximises its F1 on these rows [N, K]; 1 without a hit."""
     found = []
     for column, truth in zip(probability.T, labels.T, strict=True):
         order = np.argsort(-column, kind="stable")
@@ -104,7 +104,8 @@ def best_thresholds(probability: FloatArray, labels: FloatArray) -> FloatArray:
         f1 = 2 * hits / (np.arange(1, len(order) + 1) + truth.sum())
         # Equal probabilities cannot be parted: a cut counts only where the next one is lower.
         cut = np.append(np.diff(column[order]) < 0, True)
-        found.append(column[order][np.argmax(np.where(cut, f1, -1.0))])
+        best = column[order][np.argmax(np.where(cut, f1, -1.0))]
+        found.append(best if truth.any() else 1.0)
     return np.array(found)
 
 

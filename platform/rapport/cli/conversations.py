@@ -45,11 +45,13 @@ class Conversations:
         self._client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, timeout=60, max_retries=2)
         self._wanted, self._until = decisions, time.monotonic() + deadline_s
         self._lock = threading.Lock()
+        self._each = decisions
         self.outcome = Outcome()
 
     def hold(self, users: Sequence[SimulatedUser], *, at_once: int = 8) -> Outcome:
         """Run every user's conversations, `at_once` at a time, and return what was seen."""
         started = time.monotonic()
+        self._each = -(-self._wanted // len(users))
         with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(self._converse, users))
         self.outcome.seconds = time.monotonic() - started
@@ -75,16 +77,18 @@ class Conversations:
 
     def _converse(self, user: SimulatedUser) -> None:
         try:
-            while not self._enough():
-                self._hold_one(user)
+            left = self._each
+            while left > 0 and not self._enough():
+                left -= self._hold_one(user, left)
         except openai.OpenAIError as error:
             with self._lock:
                 self.outcome.failures.append(type(error).__name__)
 
-    def _hold_one(self, user: SimulatedUser) -> None:
+    def _hold_one(self, user: SimulatedUser, most: int) -> int:
+        """Hold one conversation of at most so many exchanges; returns how many there were."""
         messages: Messages = []
         said: str | None = user.first_message()
-        while said is not None and not self._enough():
+        while said is not None and len(messages) < 2 * most and not self._enough():
             messages.append({"role": "user", "content": said})
             reply, decision = self._ask(user, messages, {})
             messages.append({"role": "assistant", "content": reply})
@@ -94,6 +98,7 @@ class Conversations:
                 self.outcome.exchanges.append(Exchange(user.user_id, said, reply, decision))
                 self.outcome.feedback += sent
             said = reaction.message
+        return len(messages) // 2
 
     def _ask(
         self, user: SimulatedUser, messages: Messages, extra: dict[str, Any]

@@ -11,9 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rapport.errors import BudgetError
+from rapport.cli.stages import QUIET_RAY
+from rapport.errors import RapportError
 
 STOP_GRACE_S = 30
+
+
+class ServeFailedError(RapportError):
+    """The graph ended, or was ended at its deadline, before it answered."""
+
+    code = "serve_failed"
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"the graph did not start (exit code {self.status}); its message is above"
 
 
 def serve_command(
@@ -32,11 +46,15 @@ def served(home: Path, *, deadline_s: float = 120) -> Iterator[dict[str, Any]]:
     """Serve a home on a free port for the length of a block; yields `{"url", "key"}`.
 
     Raises:
-        BudgetError: The graph was not ready by the deadline; its log is in the home.
+        ServeFailedError: The graph was not ready by the deadline, or ended before it.
     """
     command = serve_command(home=home, port=0, config=None, explore=None, as_json=True)
     process = subprocess.Popen(  # noqa: S603  our own module
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**QUIET_RAY, **os.environ},
     )
     try:
         yield _first_line(process, deadline_s)
@@ -54,7 +72,7 @@ def _first_line(process: subprocess.Popen[str], deadline_s: float) -> dict[str, 
                 return ready
     finally:
         timer.cancel()
-    raise BudgetError("serve", deadline_s)
+    raise ServeFailedError(process.wait())
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

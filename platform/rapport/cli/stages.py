@@ -23,6 +23,9 @@ PIPELINE = (
 )
 """Jobs of the circle after ingest, in order."""
 
+QUIET_RAY = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_AIR_NEW_OUTPUT": "0", "OMP_NUM_THREADS": "1"}
+"""Environment of a job: Ray's warnings stay in its log files. One thread a process; jobs that can
+use more set the number themselves."""
 JOBS = ("ingest_logs", *PIPELINE)
 GATE_REFUSED = 3
 
@@ -70,7 +73,7 @@ def run_stage(
     command += [part for pair in sets for part in ("--set", pair)]
     if config:
         command += ["--config", str(config)]
-    environment = dict(os.environ)
+    environment = {**QUIET_RAY, **os.environ}
     if address:
         environment["RAY_ADDRESS"] = address
     done = subprocess.run(  # noqa: S603  our own module, arguments as a list

@@ -11,7 +11,7 @@ from rapport.config import JobConfig
 from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import lake_of
-from rapport.pipeline.policies import assemble, find_candidate, load_dataset
+from rapport.pipeline.policies import LAST_POLICY, assemble, load_dataset
 from rapport.policy.policy import Policy
 
 DEFAULT_BUDGET_S = 100.0
@@ -23,7 +23,7 @@ class TrainPolicyConfig(JobConfig):
     trials: int = Field(default=6, ge=1)
     """Settings to try; learners take turns, their defaults first."""
     search: bool = True
-    """False trains the newest candidate's policy again with its settings."""
+    """False trains again with the settings of the policy trained last."""
 
 
 def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:
@@ -39,9 +39,9 @@ def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:
         facts |= {"runner": "Ray Tune", "learners": [_row(trial) for trial in best.values()]}
         facts |= {"stopped_by": "budget"} if found.stopped_early else {}
     else:
-        earlier = Policy.load(find_candidate(home, None) / "policy")
-        if earlier.scorer is None:
+        if not (home.work / LAST_POLICY).is_dir():
             raise ConfigError("search", False, "there is no trained policy yet; search first")
+        earlier = Policy.load(home.work / LAST_POLICY)
         policy = retrain(data, Recipe.of(earlier), seed=config.seed)
         facts |= {"runner": "one process", "learners": []}
     users = set(known.user.tolist())

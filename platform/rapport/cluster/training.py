@@ -12,7 +12,7 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchConfig, TorchTrainer
 
 from rapport.cluster.session import ray_session
 from rapport.errors import BudgetError, RapportError
@@ -105,6 +105,8 @@ def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> r
     trainer = TorchTrainer(
         _train_here,
         train_loop_config=settings,
+        # Small messages, some of them from the CPU: the backend for GPUs takes none of those.
+        torch_config=TorchConfig(backend="gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=crew.workers,
             use_gpu=resources.get("GPU", 0) >= crew.workers,

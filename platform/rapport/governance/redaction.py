@@ -159,7 +159,7 @@ def _is_round(groups: list[str]) -> bool:
     """Whether digits are counts such as `100 200 300` or `1 000 000`."""
     if len(groups) == 1:
         return groups[0].endswith("000")
-    return all(group[-1] == "0" for group in groups)
+    return all(group[-1] == "0" != group[0] for group in groups)
 
 
 _NOT_INSIDE = r"(?<![\w$€£¥#.:/-])(?<!\d,)"

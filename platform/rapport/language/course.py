@@ -22,8 +22,6 @@ StoppedBy = Literal["tokens", "held_out", "budget"]
 
 STATE_FILE = "training_state.pt"
 _WARM_UP, _LOWEST_RATE = 0.05, 0.1
-_WORSE_NATS = 0.3
-"""Nats a token above the best check that end a training; less comes back as the rate falls."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,10 @@ class Course:
         if losses.mean < self.best.losses.mean:
             self.best = Best(losses, self._optimiser.factors())
             write_adapter(self._wrapped, self._target.out, base=self._base)
-        elif losses.mean > self.best.losses.mean + _WORSE_NATS and self.stopped_by == "tokens":
+        elif (
+            losses.mean > self.best.losses.mean + self._settings.worse_nats
+            and self.stopped_by == "tokens"
+        ):
             self.stopped_by = "held_out"
         self._checked = self.step
         self._check_s = time.monotonic() - begun

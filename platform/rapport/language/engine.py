@@ -90,9 +90,11 @@ class Engine(Protocol):
     def add_adapter(self, name: str, folder: Path) -> None:
         """Load a PEFT adapter, replacing one of the same name.
 
+        When as many as the engine may hold are loaded, the one longest not used is unloaded.
+
         Raises:
             DataError: The folder holds no adapter that fits this model.
-            ConfigError: As many adapters as the engine may hold are loaded.
+            ConfigError: Replies in flight use all that the engine may hold.
         """
 
     def remove_adapter(self, name: str) -> None:

@@ -51,7 +51,8 @@ class AdapterBank:
     """Up to `capacity` adapters of one model. Row 0 is the base model, all zeros.
 
     A row stays as long as its adapter has its name or a batch holds it, so a reply begun under one
-    release ends under it. About 1.4 M numbers a rank-8 adapter of q, k, v, o on SmolLM2-135M.
+    release ends under it. When all rows are taken, the adapter longest not used makes room. About
+    1.4 M numbers a rank-8 adapter of q, k, v, o on SmolLM2-135M.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class AdapterBank:
         self._shape, self._capacity = shape, capacity
         self._dtype, self._device = dtype, device
         self._adapters: dict[int, Adapter] = {}
-        self._rows: dict[str, int] = {}
+        self._rows: dict[str, int] = {}  # longest not used first
         self._held: Counter[int] = Counter()
         self._down: dict[str, Tensor] = {}
         self._up: dict[str, Tensor] = {}
@@ -75,17 +76,12 @@ class AdapterBank:
 
         Raises:
             DataError: Its factors do not fit the model.
-            ConfigError: The bank is full.
+            ConfigError: Every row is held by a batch.
         """
         self._check(name, adapter)
-        free = set(range(1, self._capacity + 1)) - self._adapters.keys()
-        old = self._rows.get(name)
-        if old is not None and not self._held[old]:
-            free.add(old)
-        if not free:
-            raise ConfigError("max_adapters", self._capacity, "remove one or raise it")
-        self._rows[name] = min(free)
-        self._adapters[min(free)] = adapter
+        self._rows.pop(name, None)
+        row = self._free_row()
+        self._rows[name], self._adapters[row] = row, adapter
         self._tidy()
 
     def remove(self, name: str) -> None:
@@ -111,8 +107,11 @@ class AdapterBank:
         return self._rows[name]
 
     def hold(self, row: int) -> None:
-        """Keep a row until `release` is called as often."""
+        """Keep a row until `release` is called as often; its adapter counts as just used."""
         self._held[row] += 1
+        name = next((name for name, place in self._rows.items() if place == row), None)
+        if name is not None:
+            self._rows[name] = self._rows.pop(name)
 
     def release(self, row: int) -> None:
         """Undo one `hold`."""
@@ -128,6 +127,17 @@ class AdapterBank:
         down = {site: stack.index_select(1, index) for site, stack in self._down.items()}
         up = {site: stack.index_select(1, index) for site, stack in self._up.items()}
         return Selection(down, up)
+
+    def _free_row(self) -> int:
+        named = {row: name for name, row in self._rows.items()}
+        rows = range(1, self._capacity + 1)
+        empty = [row for row in rows if row not in named and not self._held[row]]
+        idle = [row for row in named if not self._held[row]]  # longest not used first
+        if not empty and not idle:
+            raise ConfigError("max_adapters", self._capacity, "raise it: all are being used")
+        row = (empty or idle)[0]
+        self._rows.pop(named.get(row, ""), None)
+        return row
 
     def _check(self, name: str, adapter: Adapter) -> None:
         inputs = {m: self._shape.inputs[site] for site, mods in SITES.items() for m in mods}

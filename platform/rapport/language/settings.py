@@ -19,6 +19,8 @@ class TrainingSettings(Config):
     """Factors are scaled by alpha / rank."""
     checks: int = Field(default=2, gt=0)
     """Times the held-out users are looked at; the best of them is kept."""
+    worse_nats: float = Field(default=0.3, gt=0)
+    """Nats a token above the best check that end a training; less comes back as the rate falls."""
     prompt_tokens: int = Field(default=160, gt=0)
     """Longest prompt."""
     seed: int = 0

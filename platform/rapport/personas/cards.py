@@ -15,11 +15,12 @@ from rapport.personas.terms import Term, distinctive_terms
 _FILE = "cards.json"
 _AWAY_S = 1800.0
 """Seconds without an event after which somebody was away."""
+_HOUR_S = 3600.0
 _MEASURES = {
-    "dwell": ("reads a reply for", "s", 1.0),
-    "rating": ("rates replies", "of 5", 1.0),
-    "away": ("returns after", "hours", 1.0 / 3600.0),
-    "words": ("writes", "words a message", 1.0),
+    "dwell": ("reads a reply for", "s"),
+    "rating": ("rates replies", "of 5"),
+    "away": ("returns after", "hours"),
+    "words": ("writes", "words a message"),
 }
 
 
@@ -46,10 +47,10 @@ class Card:
             words = ", ".join(f"'{term.term}' ({term.people} people)" for term in self.terms)
             said.append(f"More often than others they write {words}.")
         for told in (found for found in self.events if found.clear):
-            verb, unit, _ = _MEASURES[told.name]
+            verb, unit = _MEASURES[told.name]
             said.append(
                 f"On average this group {verb} {told.mean:.3g} {unit}, everybody "
-                f"{told.everybody:.3g} (difference {_signed(told, 3)})."
+                f"{told.everybody:.3g} (difference {_signed(told, '.3g')})."
             )
         said.append(_reaction_sentence(self.reactions))
         return said
@@ -141,7 +142,7 @@ def _measured(texts: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     away = (
         events.select("user_id", name=pl.lit("away"), value=gap)
         .filter(pl.col("value") > _AWAY_S)
-        .with_columns(pl.col("value") * _MEASURES["away"][2])
+        .with_columns(pl.col("value") / _HOUR_S)
     )
     return pl.concat([words, told, away])
 
@@ -152,10 +153,10 @@ def _reaction_sentence(reactions: Sequence[Difference]) -> str:
     clear = sorted((told for told in reactions if told.clear), key=lambda told: -told.difference)
     if not clear:
         return "To no kind of reply does this group react differently from everybody."
-    parts = [f"{told.name} {_signed(told, 2)}" for told in clear]
+    parts = [f"{told.name} {_signed(told, '.2f')}" for told in clear]
     return "Against everybody's, its reward differs for " + "; ".join(parts) + "."
 
 
-def _signed(told: Difference, digits: int) -> str:
-    low, high = f"{told.low:+.{digits}g}", f"{told.high:+.{digits}g}"
-    return f"{told.difference:+.{digits}g}, 95 % {low} to {high}"
+def _signed(told: Difference, form: str) -> str:
+    low, high = format(told.low, "+" + form), format(told.high, "+" + form)
+    return f"{told.difference:+{form}}, 95 % {low} to {high}"

@@ -70,8 +70,9 @@ def fit(
     space = find_subspace(turn_vectors, turn_users, talks, seed=seed, dims=k and k - 1)
     means, n = group_means(turn_vectors, turn_users)
     points = space.transform(means)
-    choice = Choice(k, {}, {}) if k else choose_k(points, seed=seed)
-    groups = _mixture(points, n, choice.k, seed=seed)
+    clear = points * space.clearness
+    choice = Choice(k, {}, {}) if k else choose_k(clear, seed=seed)
+    groups = _mixture(points, n, _labels(clear, choice.k, seed=seed))
     model = PersonaModel(
         names=new_names(choice.k, seed=seed),
         origin=space.origin,
@@ -92,16 +93,21 @@ def fit(
     return replace(model, users=np.bincount(assigned, minlength=choice.k))
 
 
-def _mixture(points: RealArray, n: RealArray, k: int, *, seed: int) -> _Groups:
-    """Gaussian groups by expectation and maximisation, begun from k-means.
+def _labels(points: RealArray, k: int, *, seed: int) -> IntArray:
+    """K-means labels [U] of users [U, d]."""
+    if k == 1:
+        return np.zeros(len(points), np.int64)
+    return np.asarray(grouped(points, k, seed=seed).labels_)
+
+
+def _mixture(points: RealArray, n: RealArray, labels: IntArray) -> _Groups:
+    """Gaussian groups by expectation and maximisation, begun from labels [U].
 
     A user's mean of n turns scatters about its centroid by `spread + 1 / n` in every direction.
     """
     dims = max(points.shape[1], 1)
-    if k == 1:
-        centre = points.mean(axis=0, keepdims=True)
-        return _Groups(centre, np.zeros(1), _spread_of(((points - centre) ** 2).sum(1), n, dims))
-    centroids = grouped(points, k, seed=seed).cluster_centers_
+    centroids = group_means(points, labels)[0]
+    k = len(centroids)
     groups = _Groups(centroids, np.full(k, -np.log(k)), 0.0)
     for _ in range(_ROUNDS):
         share = np.exp(log_softmax(groups.log_prior + _density(points, n, groups), axis=1))
@@ -146,7 +152,8 @@ def _temperature(
         vectors[~held], _codes(users[~held]), _codes(talks[~held]), seed=seed, dims=dims
     )
     means, n = group_means(vectors[~held], _codes(users[~held]))
-    groups = _mixture(space.transform(means), n, k, seed=seed)
+    points = space.transform(means)
+    groups = _mixture(points, n, _labels(points, k, seed=seed))
     turns, owners = space.transform(vectors[held]), _codes(users[held])
     losses = sum(
         (_foretelling_losses(turns, owners, few, groups) for few in _FEW),

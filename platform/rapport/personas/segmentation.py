@@ -15,7 +15,7 @@ from rapport.personas.fit import LEAST_USERS, fit
 from rapport.personas.match import match
 from rapport.personas.model import PersonaModel, margins
 from rapport.personas.subspace import group_means
-from rapport.users.embed import aligned, turn_vectors
+from rapport.users.embed import aligned, rows_of, turn_vectors
 from rapport.users.encoder import UserEncoder
 from rapport.users.timelines import events, messages
 
@@ -198,7 +198,7 @@ def _assign(
             "margin": margins(posterior),
         }
     )
-    lake.replace("persona_assignments", rows.to_arrow(), where=f"tenant = '{settings.tenant}'")
+    lake.replace("persona_assignments", rows.to_arrow(), where=rows_of(settings.tenant))
     return states.height
 
 

@@ -21,8 +21,9 @@ ABOVE_NULL = 1.25
 """A direction is kept when its ratio exceeds this multiple of the largest under shuffling."""
 LOUD = 1.0
 """A direction is a topic when conversations differ in it by more than the turns inside them do:
-manners take several turns to show. k-means centroids of turns, the usual stand-in for topics, left
-so much of them behind here that no persona was found."""
+manners take several turns to show. The centroids of k-means stand in for topics only where those
+are few and far apart: with a topic for each of two agents 16 to 32 of them left enough behind to
+hide every persona, and where personas are plain they take these out as well."""
 _SHUFFLES = 2
 _MOST_DIRECTIONS = 24
 
@@ -41,6 +42,15 @@ class Subspace:
     ratios: RealArray
     null: float
     topics: int
+
+    @property
+    def clearness(self) -> RealArray:
+        """How much of each direction's ratio is beyond chance [d], in (0, 1].
+
+        Groups show most clearly in coordinates weighed by it: single people differ too, a little,
+        in directions of their own.
+        """
+        return np.asarray((self.ratios - self.null) / self.ratios)
 
     def transform(self, vectors: NDArray[np.floating]) -> RealArray:
         """Map vectors or means of vectors [N, D] to [N, d] float64."""

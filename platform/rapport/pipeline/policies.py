@@ -42,6 +42,10 @@ class GuardSettings(Config):
     output: str = "rules"
 
 
+LAST_POLICY = "last_policy"
+"""Work folder of the policy trained last, whose settings a training without a search takes."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A release that was not judged yet."""
@@ -110,6 +114,7 @@ def assemble(
     for name in PARTS:
         shutil.copytree(part(home, name), folder / name, ignore=shutil.ignore_patterns(".*"))
     policy.save(folder / "policy")
+    policy.save(home.work / LAST_POLICY)
     _write(folder / "reward.json", RewardSettings().model_dump(mode="json"))
     _write(folder / "guard.json", GuardSettings().model_dump())
     staged = stage(folder, home.releases)

@@ -127,7 +127,7 @@ def encode_users(
             "vector": _lists(users.vectors),
         }
     )
-    lake.replace("user_embeddings", table, where=f"tenant = '{tenant}'")
+    lake.replace("user_embeddings", table, where=rows_of(tenant))
     return encoder, users
 
 
@@ -140,6 +140,12 @@ def turn_vectors(lake: Lake, *, encoder_id: str, tenant: str = "default") -> pl.
         .unique("turn_id", keep="any")
         .collect()
     )
+
+
+def rows_of(tenant: str) -> str:
+    """Predicate of a tenant's rows in a derived table."""
+    quoted = tenant.replace("'", "''")
+    return f"tenant = '{quoted}'"
 
 
 def aligned(wanted: pl.DataFrame, known: pl.DataFrame) -> tuple[IntArray, FloatArray]:

@@ -24,6 +24,7 @@ KINDS = {
         ("me at gmail dot com", "[EMAIL]"),
         ("call (555) 010-9999 now", "call [PHONE] now"),
         ("my cell is 555-0199", "my cell is [PHONE]"),
+        ("call me on 450 0840", "call me on [PHONE]"),
         ("+44 20 7946 0958", "[PHONE]"),
         ("06 12 34 56 78, evenings", "[PHONE], evenings"),
         ("4155550100 is mine", "[PHONE] is mine"),

@@ -148,7 +148,7 @@ def test_half_precision_stays_near(model_dir: Path, adapters: dict[str, Path], r
 
 @pytest.mark.parametrize("change", [{"model_type": "gpt_oss"}, {"hidden_act": "gelu"}])
 def test_a_model_with_other_arithmetic_is_refused(change):
-    config = LlamaConfig(vocab_size=9, hidden_size=4, intermediate_size=4, num_hidden_layers=1)
+    config = LlamaConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1)
     model = LlamaForCausalLM(config)
     for name, value in change.items():
         setattr(model.config, name, value)

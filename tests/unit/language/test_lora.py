@@ -94,18 +94,28 @@ def test_a_batch_keeps_the_adapter_it_holds_when_its_name_is_given_to_another():
     torch.testing.assert_close(added(bank, old, "out", torch.ones(6).double()), before)
 
 
-def test_memory_is_bounded_and_freed_rows_are_used_again():
+def test_the_adapter_longest_not_used_makes_room():
     bank = a_bank(capacity=2)
     for name in ("one", "two"):
         bank.add(name, an_adapter("o_proj"))
-    with pytest.raises(ConfigError, match="max_adapters"):
-        bank.add("three", an_adapter("o_proj"))
+    bank.hold(bank.row("one"))
+    bank.release(bank.row("one"))
 
+    bank.add("three", an_adapter("o_proj"))
+
+    assert bank.names == ("one", "three")
+
+
+def test_memory_is_bounded_and_adapters_in_use_stay():
+    bank = a_bank(capacity=2)
+    for name in ("one", "two"):
+        bank.add(name, an_adapter("o_proj"))
+        bank.hold(bank.row(name))
     held = bank.row("one")
-    bank.hold(held)
     bank.remove("one")
     with pytest.raises(ConfigError, match="max_adapters"):
         bank.add("three", an_adapter("o_proj"))
+
     bank.release(held)
     bank.add("three", an_adapter("o_proj"))
 

@@ -66,7 +66,7 @@ def test_training_that_makes_held_out_users_worse_is_stopped_and_undone(
     trainer: AdapterTrainer, tmp_path: Path
 ):
     taught, held = a_lesson().train, examples("wry-03", "ZZZ qqq 12345 xyz!", users=6, start=100)
-    settings = SETTINGS.model_copy(update={"tokens": 20_000, "checks": 12, "learning_rate": 0.1})
+    settings = SETTINGS.model_copy(update={"tokens": 20_000, "checks": 12, "worse_nats": 0.01})
 
     report = trainer.train(Lesson(taught, held), settings, Target(tmp_path / "a"))
 

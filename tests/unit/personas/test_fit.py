@@ -4,7 +4,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from rapport.errors import TooLittleDataError
 from rapport.personas.fit import fit
-from rapport.users.features import FEATURES, KINDS
+from rapport.users.features import FEATURES
+from rapport.users.timelines import KINDS
 from tests.unit.personas.populations import Population, a_population
 
 

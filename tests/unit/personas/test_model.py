@@ -55,6 +55,7 @@ def test_an_emotion_speaks_even_before_the_first_turn():
     emotion = np.full((1, 28), 0.05)
     emotion[0, 3] = 0.9
     shifted = model.posterior(np.zeros((1, 3)), np.zeros(1), None, emotion)[0]
+    assert model.emotions is not None
     gain = 0.85 * (model.emotions.weights[3, 0] - model.emotions.weights[3, 1])
     assert np.log(shifted[0] / shifted[1]) == pytest.approx(np.log(3.0) + gain)
 

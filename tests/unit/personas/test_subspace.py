@@ -25,7 +25,7 @@ def test_topics_do_not_show_in_the_subspace():
     points = space.transform(people.means)
 
     def share_between(labels):
-        centres, sizes = group_means(points, labels)
+        centres, _ = group_means(points, labels)
         moved = (centres[labels] - points.mean(axis=0)) ** 2
         return moved.sum() / ((points - points.mean(axis=0)) ** 2).sum()
 

@@ -60,7 +60,7 @@ def test_nothing_later_is_in_a_causal_mean():
 
 
 def test_a_half_life_far_shorter_than_the_log_neither_overflows_nor_fails():
-    ts = np.arange(50) * 365 * 24 * HOUR
+    ts = np.arange(50.0) * 365 * 24 * HOUR
     sums = decayed_sums(np.ones((50, 1), np.float32), np.zeros(50, int), ts, half_life_s=HOUR)
     assert np.isfinite(sums).all()
     assert sums.max() == 0.0
