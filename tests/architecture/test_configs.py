@@ -19,7 +19,9 @@ CONFIG_TYPES = {
 }
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "jobs/configs").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "jobs/configs").glob("*.yaml")), ids=lambda p: p.stem
+)
 def test_a_job_takes_its_configuration(path):
     module, name = CONFIG_TYPES[path.stem.partition(".")[0]]
     config = resolve(getattr(importlib.import_module(module), name), file=path)

@@ -160,7 +160,7 @@ def test_a_crisis_leaves_its_row_without_its_words(home, decisions):
 def test_the_lake_answers_with_rewards_by_persona(home, decisions):
     query = (
         "select persona_id, count(*) n, avg(value) v from decisions join reward using (decision_id)"
-        " where source = 'serve' group by 1"
+        " where decisions.source = 'serve' group by 1"
     )
     rows = rapport(home, "sql", query)
     assert sum(row["n"] for row in rows) >= 1

@@ -58,13 +58,15 @@ def ray_session(
             ray.shutdown()
         return
     folder = Path(tempfile.mkdtemp(prefix="rapport-", dir=_SHORT if _SHORT.is_dir() else None))
+    # Ray opens its own folder to everybody; the one around it stays private.
+    inside, failed = folder / "s", True
     try:
-        _start(folder, cpus=cpus, object_store_bytes=object_store_bytes)
+        _start(inside, cpus=cpus, object_store_bytes=object_store_bytes)
         yield _described(local=True)
-    except BaseException:
-        _keep_logs(folder, home.logs / "ray")
-        raise
+        failed = False
     finally:
+        if failed:
+            _keep_logs(inside, home.logs / "ray")
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 

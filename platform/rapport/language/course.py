@@ -73,9 +73,8 @@ class Course:
         if state.exists():
             self._resume(torch.load(state, weights_only=True))
             return
-        begun = time.monotonic()
-        losses = losses or evaluate(self._model, self._held, self._workers)
-        self._check_s = time.monotonic() - begun
+        if losses is None:
+            losses = self._evaluated()
         self.best = Best(losses, self._optimiser.factors())
         write_adapter(self._wrapped, self._target.out, base=base)
 
@@ -115,14 +114,22 @@ class Course:
         self.step += 1
         self.tokens += sum(len(example.ids) for example in batch)
         self._step_s = max(self._step_s, time.monotonic() - begun)
+        if not self._check_s:  # nothing was measured yet: at worst as slow a token as a step
+            held = sum(len(example.ids) for example in self._held)
+            self._check_s = self._step_s * held / sum(len(example.ids) for example in batch)
 
     def _next_check(self) -> int:
         every = self._settings.tokens / self._settings.checks
         return min(math.ceil((self.tokens // every + 1) * every), self._settings.tokens)
 
-    def _check(self) -> None:
+    def _evaluated(self) -> Losses:
         begun = time.monotonic()
         losses = evaluate(self._model, self._held, self._workers)
+        self._check_s = time.monotonic() - begun
+        return losses
+
+    def _check(self) -> None:
+        losses = self._evaluated()
         if losses.mean < self.best.losses.mean:
             self.best = Best(losses, self._optimiser.factors())
             write_adapter(self._wrapped, self._target.out, base=self._base)
@@ -132,8 +139,9 @@ class Course:
         ):
             self.stopped_by = "held_out"
         self._checked = self.step
-        self._check_s = time.monotonic() - begun
-        torch.save(self._state(), self._target.out / STATE_FILE)
+        partial = self._target.out / f"{STATE_FILE}.partial"
+        torch.save(self._state(), partial)
+        partial.replace(self._target.out / STATE_FILE)
         self._target.on_checkpoint()
 
     def _left(self) -> float:
