@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import openai
 import pytest
 
@@ -146,7 +147,7 @@ def test_every_served_decision_replays_from_its_logged_probabilities(home, decis
         assert math.fsum(probabilities) == pytest.approx(1, abs=1e-9)
         assert row["propensity"] == probabilities[row["action_index"]]
         if row["rng_seed"] is not None:
-            assert draw(probabilities, row["rng_seed"]) == row["action_index"]
+            assert draw(np.array(probabilities), row["rng_seed"]) == row["action_index"]
 
 
 def test_a_crisis_leaves_its_row_without_its_words(home, decisions):

@@ -5,9 +5,8 @@ as in a run; another knows only the half that the adapters never saw, so that it
 wording, only the arm. Minutes; needs the default language model.
 """
 
-import re
+from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import polars as pl
@@ -26,7 +25,6 @@ from rapport.language.training import SHARED, AdapterTrainer, TrainReport, train
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
 from rapport.simulation import SimulatedLog, simulate
-from rapport.simulation.phrases import load
 from rapport.users.split import part_of
 from tests.statistics.report import say
 
@@ -45,9 +43,13 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     logged = logged_replies(simulate(1500, 20, seed=1))
     out = tmp_path_factory.mktemp("adapters")
-    taught = choose(
-        [each for each in of(logged, "train") if half(each.example) == 0], per_persona=400, seed=1
-    )
+    half = halves(logged)
+    seen = [
+        each
+        for each in of(logged, "train")
+        if half[arm_of(each.example), opening(each.example)] == 0
+    ]
+    taught = choose(seen, per_persona=400, seed=1)
     held = choose(of(logged, "tune"), per_persona=100, seed=1)
     lessons = {name: Lesson(taught[name], held[name]) for name in taught}
     model = pull(LANGUAGE_URI)
@@ -89,19 +91,25 @@ def of(logged: list[LoggedReply], part: str) -> list[LoggedReply]:
     return [each for each in logged if part_of(each.example.user) == part]
 
 
-@cache
-def wordings(arm: str) -> list[re.Pattern[str]]:
-    templates = [t for agent in agents() for t in load("replies.yaml")[agent].get(arm, [])]
-    return [re.compile(re.escape(t).replace(r"\{subject\}", ".+")) for t in templates]
-
-
 def arm_of(example: Example) -> str:
     return example.arm.name if example.arm else ""
 
 
-def half(example: Example) -> int:
-    patterns = wordings(arm_of(example))
-    return next(i for i, wording in enumerate(patterns) if wording.fullmatch(example.reply)) % 2
+def opening(example: Example) -> str:
+    """What tells one wording of an arm from another: its first words."""
+    return " ".join(example.reply.lower().split()[:3])
+
+
+def halves(logged: list[LoggedReply]) -> dict[tuple[str, str], int]:
+    """Every other wording of each arm in one half, the rest in the other."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for each in logged:
+        found[arm_of(each.example)].add(opening(each.example))
+    return {
+        (arm, words): place % 2
+        for arm, openings in found.items()
+        for place, words in enumerate(sorted(openings))
+    }
 
 
 def replies_of(engine: TransformersEngine, agent: str, logged: list[LoggedReply]) -> WrittenReplies:
@@ -114,11 +122,12 @@ def replies_of(engine: TransformersEngine, agent: str, logged: list[LoggedReply]
 def judged(trained: Trained, agent: str, *, wording_half: int | None) -> Showing:
     """How a scorer that learnt from other users' replies of an agent reads the written ones."""
     arms = [arm.name for arm in load_menu(agent).served]
+    half = halves(trained.logged)
     known = [
         each.example
         for each in of(trained.logged, "tune")
         if each.example.arm in load_menu(agent).served
-        and wording_half in (None, half(each.example))
+        and wording_half in (None, half[arm_of(each.example), opening(each.example)])
     ]
     scorer = StrategyScorer.fit([e.reply for e in known], [arm_of(e) for e in known])
     written = trained.written[agent]

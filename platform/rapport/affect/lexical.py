@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,14 @@ def lexical(texts: Sequence[str], *, kept: IntArray | None = None) -> Csr:
     letters = _block(*_letters(token, row, list(vocabulary)), count=len(texts))
     whole = sparse.hstack([words, letters], format="csr")
     return whole if kept is None else whole[:, kept]
+
+
+@cache
+def fingerprint() -> str:
+    """Name of this way to make features; weights of another one would read noise."""
+    probe = "I don't feel good at all, it is hopeless; Anna's un-usual caf\u00e9 was never unkind \U0001f600"
+    columns = lexical([probe]).indices.astype("<i4")
+    return f"{zlib.crc32(np.sort(columns).tobytes()):08x}"
 
 
 def frequent(features: Csr, *, least: int) -> IntArray:

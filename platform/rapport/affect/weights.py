@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from rapport.errors import ModelHashError, UnknownNameError
+from rapport.affect.lexical import fingerprint
+from rapport.errors import ConfigError, ModelHashError, UnknownNameError
 
 
 def save_weights(
@@ -27,7 +28,7 @@ def save_weights(
     digest = hashlib.sha256(data).hexdigest()
     file = folder / f"{name}-{digest[:12]}.safetensors"
     _write(file, data)
-    stated = {"weights": file.name, "sha256": digest, **facts}
+    stated = {"weights": file.name, "sha256": digest, "features": fingerprint(), **facts}
     _write(folder / f"{name}.json", (json.dumps(stated, indent=2) + "\n").encode())
     for other in folder.glob(f"{name}-*.safetensors"):
         if other != file:
@@ -41,6 +42,7 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], dict
     Raises:
         UnknownNameError: The folder holds no such weights.
         ModelHashError: The arrays are not those the JSON names.
+        ConfigError: They were trained on lexical features that are made otherwise today.
     """
     try:
         facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -51,6 +53,10 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], dict
         raise UnknownNameError("file of weights", str(folder / name), known) from error
     if found != facts["sha256"]:
         raise ModelHashError(str(file), facts["sha256"], found)
+    if facts["features"] != fingerprint():
+        raise ConfigError(
+            f"features of {file.name}", facts["features"], f"train again for {fingerprint()}"
+        )
     return load_file(file), facts
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ def ray_session(
     # Ray opens its own folder to everybody; the one around it stays private.
     inside, failed = folder / "s", True
     try:
-        _start(inside, cpus=cpus, object_store_bytes=object_store_bytes)
+        with _stderr_into(home.logs / "ray-start.log"):
+            _start(inside, cpus=cpus, object_store_bytes=object_store_bytes)
         yield _described(local=True)
         failed = False
     finally:
@@ -72,6 +74,8 @@ def ray_session(
 
 
 def _start(folder: Path, *, cpus: int | None, object_store_bytes: int) -> None:
+    # Ray Data starts actors in a way that Ray's C++ core reports as an error each time.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # address="local": else Ray joins any cluster that left its address file on this machine.
     ray.init(
         address="local",
@@ -82,6 +86,20 @@ def _start(folder: Path, *, cpus: int | None, object_store_bytes: int) -> None:
         logging_level=logging.ERROR,
         _temp_dir=str(folder),
     )
+
+
+@contextmanager
+def _stderr_into(file: Path) -> Iterator[None]:
+    """Send what native code writes to stderr to a file; Ray's core greets there, unasked."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with file.open("ab") as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _described(*, local: bool) -> RaySession:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -72,7 +74,8 @@ def test_a_channel_of_weight_zero_neither_counts_nor_shows():
 
 def test_control_decisions_earn_rewards_and_crises_do_not():
     turns, decisions = conversation("low", "Why?", "[crisis]", "help", facets={2: "crisis"})
-    control = a_decision(arms=[None], mode="control", delivered="control", turn_index=1)
+    plain: Any = [None]
+    control = a_decision(arms=plain, mode="control", delivered="control", turn_index=1)
     feedback = [report(decision, "rating", 4.0) for decision in (control, decisions[1])]
     found = rewards(turns, [control, decisions[1]], feedback)
     assert found["decision_id"].to_list() == [control["decision_id"]]
@@ -175,7 +178,7 @@ def test_a_silent_decision_still_leads_to_what_came_later():
 def test_settings_are_frozen_and_survive_json():
     assert RewardSettings.model_validate_json(SETTINGS.model_dump_json()) == SETTINGS
     with pytest.raises(ValidationError):
-        SETTINGS.least_weight = 1.0
+        SETTINGS.least_weight = 1.0  # type: ignore[misc]
     with pytest.raises(ValidationError):
         RewardSettings(weights={"cheerfulness": 1.0})
     with pytest.raises(ValidationError):

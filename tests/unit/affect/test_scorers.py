@@ -36,7 +36,8 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def small():
-    return train_affect(*labelled(120), unit_vectors(120), encoder_id="tiny@1")
+    texts, labels = labelled(120)
+    return train_affect(texts, labels, unit_vectors(120), encoder_id="tiny@1")
 
 
 @pytest.mark.parametrize("sign", [1, -1])
