@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ Csr = Any
 BITS = 17
 """Each of the two blocks has 2**17 buckets: few collisions among the features worth keeping."""
 COLUMNS = 2 << BITS
-_GRAMS = (3, 5)
+_GRAMS = (2, 5)
 _TOKEN = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 _NEGATORS = frozenset(
     (
@@ -28,18 +28,14 @@ _NEGATORS = frozenset(
 )  # fmt: skip
 _NEGATED, _REACH = "\u00ac", 3
 """Words after a negation get a mark, up to so many and not beyond a punctuation mark."""
-_UNDOING = re.compile(
-    r"un(?!der|til|less|cle|to|i)\w{4,}$|(?!regardless|nonetheless|nevertheless)\w{3,}less$"
-)
-"""Words that undo their stem: unhappy, hopeless."""
 _PAIR, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
 
 def lexical(texts: Sequence[str], *, kept: IntArray | None = None) -> Csr:
     """Hash texts to rows of length at most sqrt(2): [N, COLUMNS], or [N, K] of the kept columns.
 
-    Lower-cased words, pairs of neighbours and punctuation lie in the first half, groups of three
-    to five letters inside a word (its edges marked) in the second. Three words after a negation are
+    Lower-cased words, pairs of neighbours and punctuation lie in the first half, groups of two to
+    five letters inside a word (its edges marked) in the second. Three words after a negation are
     other words than elsewhere. Present or not, no counts; each half is scaled to length 1 over
     all it holds, kept or not. About 10,000 short texts/s.
 
@@ -60,14 +56,6 @@ def lexical(texts: Sequence[str], *, kept: IntArray | None = None) -> Csr:
     letters = _block(*_letters(token, row, list(vocabulary)), count=len(texts))
     whole = sparse.hstack([words, letters], format="csr")
     return whole if kept is None else whole[:, kept]
-
-
-@cache
-def fingerprint() -> str:
-    """Name of this way to make features; weights of another one would read noise."""
-    probe = "I don't feel good at all, it is hopeless; Anna's un-usual caf\u00e9 was never unkind \U0001f600"
-    columns = lexical([probe]).indices.astype("<i4")
-    return f"{zlib.crc32(np.sort(columns).tobytes()):08x}"
 
 
 def frequent(features: Csr, *, least: int) -> IntArray:
@@ -109,16 +97,13 @@ def _letters(
 
 
 @lru_cache(maxsize=1 << 16)
-def _groups(token: str) -> NDArray[np.uint64]:
-    word = token.removeprefix(_NEGATED)
-    # Hashed from another start, so that "hopeless" and "not happy" share nothing with their stems.
-    start = (word != token) ^ bool(_UNDOING.match(word))
+def _groups(word: str) -> NDArray[np.uint64]:
     edged = f" {word} ".encode()
     shortest, longest = _GRAMS
     hashes = [
-        zlib.crc32(edged[place : place + size], start)
+        zlib.crc32(edged[start : start + size])
         for size in range(shortest, min(longest, len(edged)) + 1)
-        for place in range(len(edged) - size + 1)
+        for start in range(len(edged) - size + 1)
     ]
     return np.array(hashes, dtype=np.uint64)
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from rapport.affect.lexical import fingerprint
-from rapport.errors import ConfigError, ModelHashError, UnknownNameError
+from rapport.errors import ModelHashError, UnknownNameError
 
 
 def save_weights(
@@ -28,7 +27,7 @@ def save_weights(
     digest = hashlib.sha256(data).hexdigest()
     file = folder / f"{name}-{digest[:12]}.safetensors"
     _write(file, data)
-    stated = {"weights": file.name, "sha256": digest, "features": fingerprint(), **facts}
+    stated = {"weights": file.name, "sha256": digest, **facts}
     _write(folder / f"{name}.json", (json.dumps(stated, indent=2) + "\n").encode())
     for other in folder.glob(f"{name}-*.safetensors"):
         if other != file:
@@ -42,7 +41,6 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], dict
     Raises:
         UnknownNameError: The folder holds no such weights.
         ModelHashError: The arrays are not those the JSON names.
-        ConfigError: They were trained on lexical features that are made otherwise today.
     """
     try:
         facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -53,10 +51,6 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], dict
         raise UnknownNameError("file of weights", str(folder / name), known) from error
     if found != facts["sha256"]:
         raise ModelHashError(str(file), facts["sha256"], found)
-    if facts["features"] != fingerprint():
-        raise ConfigError(
-            f"features of {file.name}", facts["features"], f"train again for {fingerprint()}"
-        )
     return load_file(file), facts
 
 

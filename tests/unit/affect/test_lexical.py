@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapport.affect.lexical import BITS, COLUMNS, fingerprint, frequent, lexical
+from rapport.affect.lexical import BITS, COLUMNS, frequent, lexical
 
 HALF = 1 << BITS
 
@@ -17,8 +17,15 @@ def letters_of(text):
 
 
 def test_columns_are_the_ones_that_saved_weights_rely_on():
-    assert sorted(lexical(["hi"]).indices) == [61736, 149987, 177228, 197991]
-    assert len(fingerprint()) == 8
+    assert sorted(lexical(["hi"]).indices) == [
+        61736,
+        149987,
+        177228,
+        192808,
+        197991,
+        205154,
+        214922,
+    ]
 
 
 def test_each_half_of_a_row_has_length_one():
@@ -50,17 +57,6 @@ def test_related_words_share_letter_groups():
     shared = letters_of("hopeless") & letters_of("hopelessly")
     assert len(shared) > 0.6 * len(letters_of("hopeless"))
     assert not words_of("hopeless") & words_of("hopelessly")
-
-
-@pytest.mark.parametrize(("word", "stem"), [("unhappy", "happy"), ("hopeless", "hope")])
-def test_a_word_that_undoes_its_stem_shares_no_letter_groups_with_it(word, stem):
-    assert not letters_of(stem) & letters_of(word)
-    assert letters_of(f"not {stem}") & letters_of(word)
-
-
-@pytest.mark.parametrize("word", ["under", "until", "bless", "regardless", "union", "unless"])
-def test_words_that_only_look_like_it_are_plain(word):
-    assert letters_of(word) & letters_of(word[:-1])
 
 
 def test_an_empty_text_is_an_empty_row_and_no_texts_are_no_rows():
