@@ -12,21 +12,20 @@ from rapport.language.engine import Delta
 from rapport.language.library import approved_reply
 from rapport.language.prompts import Message, build
 from rapport.language.sampling import Sampling
+from rapport.policy.behaviour import DISTRESS
 from rapport.policy.features import Situation
-from rapport.schema import new_id
+from rapport.schema import CRISIS_FACET, CRISIS_TEXT, new_id
 
 from .answer import Usage
 from .bundle import Bundle
 from .minds import Mind, Minds
 from .reading import Reading
-from .records import CRISIS_TEXT, Episode, Party, candidate, now, turn_row
+from .records import Episode, Party, candidate, now, turn_row
 from .reranker import Draw, Reranker, situation
 from .router import Route
 from .wire import ChatRequest, Mode
 
 CONTROL_SHARE = 0.05
-DISTRESS = -0.8
-"""At or below this sentiment nothing is left to chance."""
 
 Origin = Literal["adapter", "base", "library", "fallback"]
 
@@ -168,7 +167,7 @@ class Plan:
 
     def user_turn(self) -> dict[str, Any]:
         """Build the user's turn; in a crisis its text is not kept, the row is."""
-        columns: dict[str, Any] = {"facet": "crisis"} if self.crisis else {}
+        columns: dict[str, Any] = {"facet": CRISIS_FACET} if self.crisis else {}
         if not self.crisis and self.party.allows("infer_affect"):
             columns["sentiment"] = self.reading.sentiment
         text = CRISIS_TEXT if self.crisis else redact(self.said)
@@ -193,7 +192,7 @@ class Plan:
             "explored": row["explored"],
             "sentiment": self.reading.sentiment if self.party.allows("infer_affect") else None,
             "degraded": row["degraded"],
-            "guard": "crisis" if self.crisis else speech.guard,
+            "guard": CRISIS_FACET if self.crisis else speech.guard,
         }
         if self.asked.dryrun:
             block["decision_id"] = None
@@ -205,7 +204,7 @@ class Plan:
     def _candidates(self, speech: Speech) -> list[dict[str, Any]]:
         origin = speech.origin or self.origin
         if self.crisis or self.mode == "control" or self.draw is None:
-            guard = "crisis" if self.crisis else speech.guard
+            guard = CRISIS_FACET if self.crisis else speech.guard
             only = candidate(
                 f"{self.decision_id}/0", arm=None, origin=origin, probability=1.0, text=speech.text
             )

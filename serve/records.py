@@ -8,8 +8,6 @@ from typing import Any
 
 from rapport.schema import new_id
 
-CRISIS_TEXT = "[CRISIS]"
-
 
 @dataclass(frozen=True)
 class Party:

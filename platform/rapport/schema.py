@@ -22,6 +22,10 @@ PURPOSES = (
     "proactive",
 )
 """What a row may be used for; a row carries the ones its user agreed to."""
+CRISIS_FACET = "crisis"
+"""Facet of a turn that spoke of a crisis, and guard of the candidates weighed beside it."""
+CRISIS_TEXT = "[CRISIS]"
+"""Stands where such a turn's text was."""
 
 _TEXT, _REAL, _TIME = pa.string(), pa.float64(), pa.timestamp("us", tz="UTC")
 _VECTOR = pa.list_(pa.float32())

@@ -1,24 +1,18 @@
 """The README tells the truth: its commands run, its tree is the tree."""
 
+import json
 import re
-import shlex
+import signal
+import socket
 import subprocess
 import sys
-from pathlib import Path
+import time
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from tests.e2e.conftest import README, ROOT, shell_blocks
 
-
-def commands() -> list[list[str]]:
-    """Words of every `rapport` command in the README's shell blocks, options left out."""
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL))
-    lines = [
-        line for line in blocks.replace("\\\n", " ").splitlines() if line.startswith("rapport")
-    ]
-    return [shlex.split(line, comments=True) for line in lines]
+pytestmark = pytest.mark.xdist_group("circle")
 
 
 def test_the_two_set_up_lines_stand_in_the_readme_and_in_the_smoke_run():
@@ -36,11 +30,58 @@ def test_every_room_of_the_tree_exists_and_is_drawn():
     assert rooms - {"menus"} <= drawn, rooms - drawn
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_every_command_of_the_readme_is_known_with_its_options(words):
-    depth = 2 if words[1] in ("release", "models") else 1
-    command = [sys.executable, "-m", "rapport.cli", *words[1 : 1 + depth], "--help"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def test_every_command_is_run_by_a_test_of_this_folder():
+    """A new kind of block must find its test: these starts are all there are."""
+    run_here = ("rapport simulate", "rapport sql", "rapport serve", "curl")
+    elsewhere = ("pip install", "rapport demo --data")  # poe smoke; test_demo.py
+    for block in shell_blocks(starting=""):
+        assert block.startswith((*run_here, *elsewhere)), block
+
+
+@pytest.mark.parametrize("block", shell_blocks(starting="rapport sql"))
+def test_what_is_asked_afterwards_is_answered(circle, block):
+    for line in block.splitlines():
+        ran = circle.shell(line)
+        assert ran.returncode == 0, (line, ran.stderr)
+        assert ran.stdout.strip(), line
+
+
+def test_serve_and_curl_hold_a_conversation(circle):
+    (serve,), (curl,) = shell_blocks(starting="rapport serve"), shell_blocks(starting="curl")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = serve.split("#")[0].replace("8000", port).split()[1:]
+    with subprocess.Popen(
+        [sys.executable, "-m", "rapport.cli", *command, "--json"],
+        cwd=circle.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            ran = circle.shell(curl.replace("8000", port), KEY=ready["key"])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
     assert ran.returncode == 0, ran.stderr
-    for option in (word for word in words if word.startswith("--")):
-        assert option in ran.stdout
+    answer = json.loads(ran.stdout)
+    assert answer["choices"][0]["message"]["content"]
+    assert answer["rapport"]["decision_id"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", shell_blocks(starting="rapport demo --data"))
+def test_the_demo_accounts_for_every_dialogue_of_esconv(tmp_path, block):
+    data = ROOT.parent / "shared/data/esconv"
+    if not data.is_dir():
+        pytest.skip(f"no {data}")
+    started = time.monotonic()
+    command = [sys.executable, "-m", "rapport.cli", "demo", "--data", str(data), "--json"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    counts = json.loads(ran.stdout.splitlines()[-1])["ingest_logs"]["tables"]
+    for kind, read in (("dialogues", 1040), ("failed dialogues", 158)):
+        assert counts[kind]["read"] == read, counts
+    sys.stdout.write(f"\nESConv demo: {time.monotonic() - started:.0f} s\n")

@@ -8,8 +8,8 @@ import polars as pl
 from rapport.affect.closings import is_closing
 from rapport.affect.curve import CurveSettings, curves
 from rapport.config import Config
+from rapport.schema import CRISIS_FACET
 
-CRISIS = "crisis"
 Channel = Literal["rating", "thumbs", "task_success", "comment", "sentiment", "dwell"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _PLACE = ("tenant", "conversation_id")
@@ -54,7 +54,10 @@ def answered(decisions: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
             check_sortedness=False,
         )
         .join(replies, on=[*_PLACE, "turn_index"], how="left", maintain_order="left")
-        .filter(pl.col("asked_facet").ne_missing(CRISIS), pl.col("reply_facet").ne_missing(CRISIS))
+        .filter(
+            pl.col("asked_facet").ne_missing(CRISIS_FACET),
+            pl.col("reply_facet").ne_missing(CRISIS_FACET),
+        )
         .drop("asked_facet", "reply_facet")
     )
 
@@ -78,7 +81,7 @@ def sentiment_gain(
     Returns:
         `decision_id`, `gain`.
     """
-    unread = is_closing(pl.col("text")) | pl.col("facet").eq_missing(CRISIS)
+    unread = is_closing(pl.col("text")) | pl.col("facet").eq_missing(CRISIS_FACET)
     said = (
         turns.filter(role="user", kind="message")
         .join(sentiment.select("turn_id", score="sentiment"), on="turn_id", how="left")

@@ -20,6 +20,8 @@ DECISIONS = 160
 """Decisions to serve over HTTP."""
 TALKERS = 16
 """Simulated users who talk; eight at once."""
+TALK_S = 240
+"""Seconds after which they stop in any case; 2 cores need 80 to 120."""
 GUIDE_MINUTES = 14.0
 """Length that the budgets in the jobs' configurations add up to."""
 
@@ -126,7 +128,7 @@ def _serve(demo: Demo) -> Outcome:
     with served(demo.home.root) as ready:
         demo.note("serve until ready", started, {"runner": "Ray Serve"})
         started = time.monotonic()
-        deadline_s = 120 * demo.scale
+        deadline_s = TALK_S * demo.scale
         talks = Conversations(
             ready["url"], ready["key"], decisions=DECISIONS, deadline_s=deadline_s
         )

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-
+from rapport.cli import printing
 from rapport.cli.conversations import Exchange, Outcome
 from rapport.cli.first_reply import FirstReply
 from rapport.cli.printing import print_rows
@@ -16,7 +15,7 @@ _SIZES = ("turns", "decisions", "feedback", "users", "encoded", "rewards", "k", 
 
 Row = dict[str, Any]
 Results = Mapping[str, Mapping[str, Any]]
-console = Console()
+console = printing.console()
 
 
 def stage_row(label: str, seconds: float, result: Mapping[str, Any]) -> Row:
@@ -53,20 +52,34 @@ def ingested(result: Mapping[str, Any]) -> None:
 
 def first_output(personas: Mapping[str, Any], reply: FirstReply) -> None:
     """Show the personas, and one reply with its arm, probabilities and persona."""
-    rows = [
-        {
-            "persona": card["persona_id"],
-            "users": card["users"],
-            "how they differ": " ".join(card["sentences"][1:]),
-        }
-        for card in personas["personas"]
-    ]
+    rows = [persona_row(card) for card in personas["personas"]]
     print_rows(rows, title=f"Personas: {personas['k']}, chosen from the data")
     chances = ", ".join(f"{arm} {share:.2f}" for arm, share in reply.probabilities.items())
     console.print(f"[bold]Someone writes:[/bold] {reply.message}", highlight=False)
     console.print(f"[bold]Persona:[/bold] {reply.persona_id} ({reply.posterior:.2f})")
     console.print(f"[bold]Arm drawn:[/bold] {reply.arm}  out of  {chances}", highlight=False)
     console.print(f"[bold]{reply.origin}:[/bold] {reply.text}\n", highlight=False)
+
+
+def persona_row(card: Mapping[str, Any]) -> Row:
+    """One line of a card: its words, what the group does, and which replies it takes how."""
+    liked = sorted(card["reactions"], key=lambda found: -found["difference"])
+    clear = [found for found in card["events"] if found["low"] > 0 or found["high"] < 0]
+    return {
+        "persona": card["persona_id"],
+        "users": card["users"],
+        "writes more often": ", ".join(term["term"] for term in card["terms"][:5]),
+        "measured (everybody)": ", ".join(
+            f"{found['name']} {found['mean']:.3g} ({found['everybody']:.3g})" for found in clear
+        ),
+        "reward above everybody's": _differences(liked[:_SHOWN], sign=1),
+        "below": _differences(liked[::-1][:_SHOWN], sign=-1),
+    }
+
+
+def _differences(found: Sequence[Mapping[str, Any]], *, sign: int) -> str:
+    clear = [one for one in found if sign * one["low"] > 0 and sign * one["high"] > 0]
+    return ", ".join(f"{one['name']} {one['difference']:+.2f}" for one in clear)
 
 
 def summary(results: Results, outcome: Outcome, verdict: Mapping[str, Any]) -> None:
@@ -105,7 +118,7 @@ def policy(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> None:
 
 def gate_verdict(verdict: Mapping[str, Any], *, title: str) -> None:
     """Print a verdict with the rows it rests on."""
-    shown = ("group", "estimator", "status", "n", "users", "ess", "estimate", "low", "note")
+    shown = ("group", "estimator", "status", "n", "ess", "estimate", "low", "note")
     print_rows([{key: row[key] for key in shown} for row in verdict["rows"]], title=title)
     value = verdict["values"]["dr"]
     console.print(

@@ -6,17 +6,27 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_PIPED_WIDTH = 120
+"""Columns where nobody's terminal sets them: names must not be cut in a log file."""
+
+
+def console() -> Console:
+    """The terminal, or a page of fixed width where the output goes to a file or a pipe."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_PIPED_WIDTH)
+
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
-    """Print rows as a table; floats to four significant digits, text cut at the column."""
-    console = Console()
+    """Print rows as a table; floats to four significant digits, the first column never cut."""
     if not rows:
-        console.print("no rows")
+        console().print("no rows")
         return
-    table = Table(*rows[0].keys(), title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, no_wrap=i == 0)
     for row in rows:
         table.add_row(*(cell(value) for value in row.values()))
-    console.print(table)
+    console().print(table)
 
 
 def cell(value: object) -> str:

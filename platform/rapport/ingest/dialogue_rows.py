@@ -10,8 +10,7 @@ from rapport.governance.redaction import redact
 from rapport.ingest.batch import Intake
 from rapport.ingest.behaviour import Choice, FloatArray
 from rapport.ingest.dialogues import ARMS, Dialogue, Run
-from rapport.ingest.texts import CRISIS_FACET, CRISIS_TEXT
-from rapport.schema import content_id
+from rapport.schema import CRISIS_FACET, CRISIS_TEXT, content_id
 
 ARM_ORDER = tuple(ARMS.values())
 POLICY_ID = "human-supporters"

@@ -11,8 +11,7 @@ import pyarrow as pa
 from rapport.errors import RowError
 from rapport.governance.guard import Guard
 from rapport.governance.redaction import redact
-from rapport.ingest.texts import CRISIS_TEXT
-from rapport.schema import to_table
+from rapport.schema import CRISIS_TEXT, to_table
 
 ROW_CHARACTERS = 500
 """What is kept of a refused row."""

@@ -17,8 +17,8 @@ from rapport.errors import ConfigError, RowError
 from rapport.ingest.batch import Batch, Intake
 from rapport.ingest.checks import faults
 from rapport.ingest.quarantine import Reject, dumped
-from rapport.ingest.texts import CRISIS_FACET, CRISIS_TEXT, stored_texts
-from rapport.schema import schema_of
+from rapport.ingest.texts import stored_texts
+from rapport.schema import CRISIS_FACET, CRISIS_TEXT, schema_of
 
 SOURCE = "simulation"
 TABLES = ("turns", "decisions", "feedback", "users")

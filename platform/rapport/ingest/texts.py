@@ -4,11 +4,7 @@ from collections.abc import Iterable
 
 from rapport.governance.guard import Guard
 from rapport.governance.redaction import redact
-
-CRISIS_TEXT = "[CRISIS]"
-"""Stands where a text spoke of a crisis."""
-CRISIS_FACET = "crisis"
-"""Facet of such a turn, and guard of the candidates that were weighed beside it."""
+from rapport.schema import CRISIS_TEXT
 
 
 def stored_texts(texts: Iterable[str]) -> dict[str, str]:

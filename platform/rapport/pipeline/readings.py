@@ -10,14 +10,12 @@ from rapport.affect.curve import curves
 from rapport.affect.scorers import EMOTIONS, AffectScorer
 from rapport.lake import Lake
 from rapport.personas.model import PersonaModel
+from rapport.policy.behaviour import DISTRESS
 from rapport.policy.dataset import Readings
 from rapport.policy.features import group_emotions
 from rapport.users import timelines
 from rapport.users.embed import aligned, turn_vectors
 from rapport.users.encoder import UserEncoder
-
-DISTRESS = -0.8
-"""Sentiment at or below which nothing may be left to chance; serving uses the same."""
 
 
 @dataclass(frozen=True)

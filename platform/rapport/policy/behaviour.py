@@ -8,6 +8,8 @@ from rapport.errors import ConfigError, DataError
 from rapport.policy.features import BoolArray, FloatArray
 
 SUM_TOLERANCE = 1e-12
+DISTRESS = -0.8
+"""Sentiment of a message at or below which nothing is left to chance."""
 
 
 @dataclass(frozen=True)

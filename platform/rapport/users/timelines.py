@@ -3,11 +3,10 @@
 import polars as pl
 
 from rapport.lake import Lake
+from rapport.schema import CRISIS_FACET
 
 KINDS = ("message", "click", "task_step", "rating", "dwell")
 """Kinds of event a timeline holds; `rating` and `dwell` are feedback, the others turns."""
-CRISIS = "crisis"
-"""Facet of turns that nothing is ever learned from."""
 _ACTIONS = ("click", "task_step")
 _METRICS = ("rating", "dwell")
 _EVENT = ("user_id", "ts", "kind", "value", "turn_id")
@@ -26,7 +25,7 @@ def messages(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFra
             pl.col("role") == "user",
             pl.col("kind") == "message",
             pl.col("text").is_not_null(),
-            pl.col("facet").fill_null("") != CRISIS,
+            pl.col("facet").fill_null("") != CRISIS_FACET,
         )
         .select(
             "tenant",
@@ -58,7 +57,7 @@ def events(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFrame
 
 def timeline(turns: pl.LazyFrame, feedback: pl.LazyFrame) -> pl.LazyFrame:
     """Merge rows of `turns` and `feedback` into one timeline; see `events`."""
-    readable = pl.col("text").is_not_null() & (pl.col("facet").fill_null("") != CRISIS)
+    readable = pl.col("text").is_not_null() & (pl.col("facet").fill_null("") != CRISIS_FACET)
     wrote = turns.filter(pl.col("role") == "user", pl.col("kind") == "message").with_columns(
         turn_id=pl.when(readable).then(pl.col("turn_id")), value=pl.lit(None, pl.Float64)
     )

@@ -9,8 +9,8 @@ from rapport.home import user_key
 from rapport.ingest.batch import Intake
 from rapport.ingest.dialogue_rows import ARM_ORDER, DialogueRows, Rating, Told
 from rapport.ingest.dialogues import parse
-from rapport.ingest.texts import CRISIS_TEXT, stored_texts
-from rapport.schema import to_table
+from rapport.ingest.texts import stored_texts
+from rapport.schema import CRISIS_TEXT, to_table
 
 SECRET = b"k" * 32
 INTAKE = Intake(tenant="default", secret=SECRET, policy=EMBEDDED)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rapport.errors import ConfigError
-from rapport.ingest.texts import CRISIS_TEXT
+from rapport.schema import CRISIS_TEXT
 
 DATA = Path(__file__).parents[3] / "../shared/data/esconv"
 

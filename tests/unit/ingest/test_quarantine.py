@@ -1,7 +1,7 @@
 from rapport.errors import RowError
 from rapport.ingest.counts import reasons_of
 from rapport.ingest.quarantine import ROW_CHARACTERS, Reject, quarantine_rows
-from rapport.ingest.texts import CRISIS_TEXT
+from rapport.schema import CRISIS_TEXT
 
 
 def kept(row):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rapport.errors import ConfigError
 from rapport.governance.tenants import TenantPolicy
 from rapport.home import user_key
-from rapport.ingest.texts import CRISIS_TEXT
+from rapport.schema import CRISIS_TEXT
 from rapport.simulation import simulate, write
 
 TABLES = ("turns", "decisions", "feedback", "users")

@@ -1,4 +1,5 @@
-from rapport.ingest.texts import CRISIS_TEXT, stored_texts
+from rapport.ingest.texts import stored_texts
+from rapport.schema import CRISIS_TEXT
 
 
 def test_a_crisis_is_replaced_and_identifying_strings_are_redacted():

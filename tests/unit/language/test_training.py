@@ -166,17 +166,31 @@ def test_a_persona_with_too_few_examples_is_left_to_the_shared_adapter(
     assert set(reports) == {SHARED, "wry-03"}
 
 
+def test_at_the_budget_every_adapter_has_had_its_share_of_the_time(
+    trainer: AdapterTrainer, tmp_path: Path
+):
+    endless = SETTINGS.model_copy(update={"tokens": 10_000_000})
+    curriculum = Curriculum(shared=endless, persona=endless, held_out=6, budget_s=3.0)
+
+    reports = train_all(trainer, {"wry-03": a_lesson()}, curriculum, out=tmp_path)
+
+    assert [report.stopped_by for report in reports.values()] == ["budget", "budget"]
+    assert reports["wry-03"].perplexity_adapter < reports["wry-03"].perplexity_base
+
+
 def test_a_persona_no_time_is_left_for_keeps_the_shared_adapter(
     trainer: AdapterTrainer, tmp_path: Path
 ):
-    slow = CURRICULUM.model_copy(
-        update={"shared": SETTINGS.model_copy(update={"tokens": 10_000_000}), "budget_s": 2.0}
-    )
+    shared = trainer.train(a_lesson(), SETTINGS, Target(tmp_path / SHARED))
+    late = Target(tmp_path / "wry-03", deadline=time.monotonic() - 1)
 
-    reports = train_all(trainer, {"wry-03": a_lesson()}, slow, out=tmp_path)
+    report = trainer.train(a_lesson(), SETTINGS, late, start_from=tmp_path / SHARED)
 
-    assert reports[SHARED].stopped_by == reports["wry-03"].stopped_by == "budget"
-    assert reports["wry-03"].perplexity_adapter < reports["wry-03"].perplexity_base
+    assert (report.steps, report.stopped_by) == (0, "budget")
+    assert report.perplexity_adapter == pytest.approx(shared.perplexity_adapter)
+    assert (tmp_path / "wry-03" / WEIGHTS_FILE).read_bytes() == (
+        tmp_path / SHARED / WEIGHTS_FILE
+    ).read_bytes()
 
 
 def test_a_budget_too_short_for_anything_is_an_error(trainer: AdapterTrainer, tmp_path: Path):

@@ -1,0 +1,73 @@
+"""One small circle that the end-to-end tests share, made by the README's own commands."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rapport.testing import tiny_language_model
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SMALL = {
+    "RAPPORT_SHARED_TOKENS": "800",
+    "RAPPORT_PERSONA_TOKENS": "300",
+    "RAPPORT_REPLIES": "210",
+    "RAPPORT_PAIRS": "24",
+    "RAPPORT_TRIALS": "2",
+}
+"""Settings that shrink the trainings; names and commands stay the README's."""
+
+
+def shell_blocks(*, starting: str) -> list[str]:
+    """The README's shell blocks whose first line starts so."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    return [block for block in blocks if block.startswith(starting)]
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A folder with a log and a home, as a newcomer's would be after the README's commands."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / ".rapport"
+
+    def shell(
+        self, script: str, *, timeout_s: float = 300, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run lines of the README where a newcomer would; `rapport` is this environment's."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env={**os.environ, "PATH": path, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+
+
+@pytest.fixture(scope="session")
+def circle(tmp_path_factory):
+    root = tmp_path_factory.mktemp("circle")
+    settings = {**SMALL, "RAPPORT_LANGUAGE_MODEL": f"file:{tiny_language_model(root / 'tiny')}"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    made = Circle(root)
+    (block,) = shell_blocks(starting="rapport simulate")
+    ran = made.shell(block)
+    assert ran.returncode == 0, ran.stderr
+    yield made
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
