@@ -2,13 +2,30 @@
 
     python -m jobs.embed_users --home .rapport --set threshold_turns=5000
 
-Computes only what is missing; running it again does nothing. Next: compute_rewards.
+Computes only what is missing, and goes on where it was stopped. Next: compute_rewards.
 """
 
 import sys
 
-from rapport.cluster.embedding import EmbedConfig, embed_log
-from rapport.runner import run_job
+from rapport.pipeline.job import Job, Result
+from rapport.pipeline.running import run_job
+from rapport.pipeline.settings import EmbedConfig
+
+
+def embed_users(config: EmbedConfig) -> Result:
+    """Embed the turns that have no vector yet, and every user."""
+    from rapport.cluster.embedding import embed_log
+
+    return embed_log(config)
+
+
+JOB = Job(
+    config=EmbedConfig,
+    call=embed_users,
+    reads=("turns",),
+    writes=("turn_embeddings", "user_embeddings", "encoder"),
+    rows_per_s=340,
+)
 
 if __name__ == "__main__":
-    sys.exit(run_job(EmbedConfig, embed_log, file=__file__))
+    sys.exit(run_job(JOB, file=__file__))

@@ -7,36 +7,29 @@ promote_release.
 """
 
 import sys
-from dataclasses import asdict
-from typing import Any
 
-from rapport.config import JobConfig
-from rapport.evaluation.verdict import GateSettings
-from rapport.home import Home
-from rapport.lake import lake_of
-from rapport.pipeline.verdicts import judge
-from rapport.runner import run_job
+from rapport.pipeline.job import Job, Result
+from rapport.pipeline.running import run_job
+from rapport.pipeline.settings import EvaluateConfig
 
 
-class EvaluateConfig(JobConfig):
-    """What to judge, and how strictly."""
-
-    candidate: str | None = None
-    """Id of a candidate; none takes the newest."""
-    gate: GateSettings = GateSettings()
-
-
-def evaluate_release(config: EvaluateConfig) -> dict[str, Any]:
+def evaluate_release(config: EvaluateConfig) -> Result:
     """Judge a candidate; a refusal is a result, not a failure."""
-    verdict = judge(
-        Home(config.home),
-        lake_of(config),
-        tenant=config.tenant,
-        candidate=config.candidate,
-        settings=config.gate,
-    )
-    return {**verdict.to_json(), "rows": [asdict(row) for row in verdict.rows]}
+    from rapport.pipeline import verdicts
 
+    return verdicts.evaluate_release(config)
+
+
+JOB = Job(
+    config=EvaluateConfig,
+    call=evaluate_release,
+    reads=(
+        "turns", "decisions", "feedback", "rewards", "turn_embeddings",
+        "encoder", "personas", "scorers", "candidate",
+    ),
+    writes=("verdict",),
+    rows_per_s=6_000,
+)  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(run_job(EvaluateConfig, evaluate_release, file=__file__))
+    sys.exit(run_job(JOB, file=__file__))

@@ -7,41 +7,25 @@ ingest of the same changes nothing. Next: embed_users.
 """
 
 import sys
-from pathlib import Path
-from typing import Any
 
-from rapport.config import JobConfig
-from rapport.governance.tenants import load_tenants, policy_of
-from rapport.home import Home
-from rapport.ingest import ingest
-from rapport.lake import lake_of
-from rapport.runner import run_job
+from rapport.pipeline.job import Job, Result
+from rapport.pipeline.running import run_job
+from rapport.pipeline.settings import IngestConfig
 
 
-class IngestConfig(JobConfig):
-    """What to read."""
-
-    format: str
-    """`simulation` or `esconv`."""
-    paths: tuple[Path, ...]
-    purposes: tuple[str, ...] | None = None
-    """What the users agreed to; none takes the tenant's default."""
-
-
-def ingest_logs(config: IngestConfig) -> dict[str, Any]:
+def ingest_logs(config: IngestConfig) -> Result:
     """Ingest and account for every row."""
-    home = Home(config.home)
-    counts = ingest(
-        config.format,
-        config.paths,
-        lake=lake_of(config),
-        secret=home.secret(),
-        policy=policy_of(load_tenants(home.tenants), config.tenant),
-        tenant=config.tenant,
-        purposes=config.purposes,
-    )
-    return counts.as_dict()
+    from rapport.pipeline import ingesting
 
+    return ingesting.ingest_logs(config)
+
+
+JOB = Job(
+    config=IngestConfig,
+    call=ingest_logs,
+    reads=("files", "tenants"),
+    writes=("turns", "decisions", "feedback", "users", "quarantine"),
+)
 
 if __name__ == "__main__":
-    sys.exit(run_job(IngestConfig, ingest_logs, file=__file__))
+    sys.exit(run_job(JOB, file=__file__))

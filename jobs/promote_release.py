@@ -6,26 +6,26 @@ A refused policy is replaced by the incumbent's and the rest is published; the e
 """
 
 import sys
-from typing import Any
 
-from rapport.config import JobConfig
-from rapport.home import Home
-from rapport.lake import lake_of
-from rapport.pipeline.promotion import promote_judged
-from rapport.runner import run_job
+from rapport.pipeline.job import Job, Result
+from rapport.pipeline.running import run_job
+from rapport.pipeline.settings import PromoteConfig
 
 
-class PromoteConfig(JobConfig):
-    """What to promote."""
+def promote_release(config: PromoteConfig) -> Result:
+    """Publish what was judged and let it serve."""
+    from rapport.pipeline import promotion
 
-    candidate: str | None = None
-    """Id of a candidate; none takes the newest."""
+    return promotion.promote_release(config)
 
 
-def promote_release(config: PromoteConfig) -> dict[str, Any]:
-    """Publish and let serve."""
-    return promote_judged(Home(config.home), lake_of(config), candidate=config.candidate)
-
+JOB = Job(
+    config=PromoteConfig,
+    call=promote_release,
+    reads=("candidate", "verdict", "user_embeddings", "persona_assignments"),
+    writes=("metrics", "lineage", "release"),
+    rows_per_s=1_000,
+)
 
 if __name__ == "__main__":
-    sys.exit(run_job(PromoteConfig, promote_release, file=__file__))
+    sys.exit(run_job(JOB, file=__file__))

@@ -8,8 +8,25 @@ Weights trained on a set stay in this home and carry its licence. Next: train_ad
 
 import sys
 
-from rapport.pipeline.scorers import ScorersConfig, train_scorers
-from rapport.runner import run_job
+from rapport.pipeline.job import Job, Result
+from rapport.pipeline.running import run_job
+from rapport.pipeline.settings import ScorersConfig
+
+
+def train_scorers(config: ScorersConfig) -> Result:
+    """Train the strategy scorer on the log at hand, on users no adapter learns from."""
+    from rapport.pipeline import scorers
+
+    return scorers.train_scorers(config)
+
+
+JOB = Job(
+    config=ScorersConfig,
+    call=train_scorers,
+    reads=("turns", "labelled_sets"),
+    writes=("strategies", "scorers"),
+    rows_per_s=4_000,
+)
 
 if __name__ == "__main__":
-    sys.exit(run_job(ScorersConfig, train_scorers, file=__file__))
+    sys.exit(run_job(JOB, file=__file__))

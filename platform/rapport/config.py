@@ -28,6 +28,15 @@ class LakeConfig(Config):
     """Folder or object-store URI of the Delta tables; default `<home>/lake`."""
 
 
+class SmokeConfig(Config):
+    """What a smoke run makes for its job, small, in a temporary home."""
+
+    prepare: tuple[str, ...] = ()
+    """Steps of `rapport.pipeline.rehearsal` to take first, in order."""
+    world: Mapping[str, Any] = {}
+    """Settings of the simulated log that the steps begin with."""
+
+
 class JobConfig(Config):
     """What every job takes."""
 
@@ -43,6 +52,9 @@ class JobConfig(Config):
     """Factor on `budget_s`, for machines faster or slower than the one it was set on."""
     encoder: str = ENCODER_URI
     language_model: str = LANGUAGE_URI
+    smoke: SmokeConfig | None = None
+    """Set, the job makes its own small input in a temporary home and touches no other; `{home}`
+    in other settings stands for that home."""
 
     @property
     def seconds(self) -> float | None:

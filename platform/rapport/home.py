@@ -1,24 +1,32 @@
-"""A home: the folder of one installation, its secret, and its two locks."""
+"""A home: the folder of one installation, its secret, and its locks."""
 
 import fcntl
 import hashlib
 import hmac
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from rapport.errors import LockedError
 
 
 class Home:
-    """Paths inside one installation's folder. Opening it creates what is missing."""
+    """Paths inside one installation's folder. Opening it creates what is missing.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        make: False creates nothing, to look at a home that may not exist.
+    """
+
+    def __init__(self, root: Path, *, make: bool = True) -> None:
         self.root = root.absolute()
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make = make
+        if make:
+            self.root.mkdir(parents=True, exist_ok=True)
 
     @property
     def lake(self) -> Path:
@@ -66,28 +74,40 @@ class Home:
         return path.read_bytes()
 
     @contextmanager
-    def lock(self, name: Literal["serve", "run"]) -> Iterator[None]:
-        """Hold one of the home's locks; freed by the system when the process dies.
+    def lock(self, name: str) -> Iterator[str]:
+        """Hold one of the home's locks: `serve`, `run`, or a job's; freed when the process dies.
+
+        Yields:
+            Who held it last and died holding it, empty where it was given back.
 
         Raises:
-            LockedError: Another process holds it; the message names that process.
+            LockedError: Another process holds it; the message names that process and since when.
         """
-        path = self.root / f"{name}.lock"
+        path = self._made("locks") / f"{name}.lock"
         with path.open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                file.seek(0)
-                raise LockedError(name, str(self.root), file.read().strip()) from error
+                raise LockedError(name, str(self.root), _first_line(path)) from error
+            died = _first_line(path)
             file.truncate(0)
-            file.write(f"process {os.getpid()}")
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}")
             file.flush()
-            yield
+            try:
+                yield died
+            finally:
+                file.truncate(0)
 
     def _made(self, name: str) -> Path:
         path = self.root / name
-        path.mkdir(exist_ok=True)
+        if self._make:
+            path.mkdir(exist_ok=True)
         return path
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8").partition("\n")[0].strip()
 
 
 def user_key(secret: bytes, tenant: str, user_id: str) -> str:

@@ -28,6 +28,7 @@ _PROPERTIES = {
     "delta.enableExpiredLogCleanup": "false",
 }
 _COMMIT_RETRIES = 50
+_SAME_ROWS = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 
 
 class Lake:
@@ -147,6 +148,22 @@ class Lake:
         schema_of(table)
         delta = self._opened(table)
         return -1 if delta is None else int(delta.version())
+
+    def content_version(self, table: str) -> int:
+        """Newest version that changed a table's rows: compacting and vacuuming change none."""
+        schema_of(table)
+        delta = self._opened(table)
+        if delta is None:
+            return -1
+        commits = delta.history()
+        changing = (c for c in commits if c.get("operation") not in _SAME_ROWS)
+        return int(next(changing, commits[-1])["version"])
+
+    def rows(self, table: str) -> int:
+        """Number of a table's rows, by its log alone; 0 when it was never written."""
+        schema_of(table)
+        delta = self._opened(table)
+        return 0 if delta is None else int(delta.count())
 
     def written(self, table: str, *, writer: str) -> int:
         """Latest version a writer has committed to a table, -1 before its first."""

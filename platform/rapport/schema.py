@@ -30,6 +30,7 @@ CRISIS_TEXT = "[CRISIS]"
 _TEXT, _REAL, _TIME = pa.string(), pa.float64(), pa.timestamp("us", tz="UTC")
 _VECTOR = pa.list_(pa.float32())
 _NUMBERS, _STRINGS = pa.map_(_TEXT, _REAL), pa.map_(_TEXT, _TEXT)
+_COUNTS = pa.map_(_TEXT, pa.int64())
 
 
 def _need(name: str, kind: pa.DataType) -> pa.Field:
@@ -192,6 +193,30 @@ SCHEMAS: dict[str, pa.Schema] = {
             _need("table", _TEXT),
             _need("table_version", pa.int64()),
             *_may("user_id"),  # keyed hash, where erasure needs it
+        ]
+    ),
+    "runs": pa.schema(
+        [
+            _need("tenant", _TEXT),
+            _need("run_id", _TEXT),
+            _need("job", _TEXT),
+            _need("status", _TEXT),  # done, refused, stopped, failed, interrupted, killed
+            _need("started", _TIME),
+            _need("seconds", _REAL),
+            *_may("peak_memory_bytes", kind=pa.int64()),
+            _need("host", _TEXT),
+            _need("pid", pa.int64()),
+            _need("code_version", _TEXT),
+            _need("config", _TEXT),  # resolved, JSON
+            _need("config_hash", _TEXT),
+            _need("inputs_hash", _TEXT),  # of config, code, and all that the job reads
+            pa.field("versions_in", _COUNTS),  # of each table read
+            pa.field("versions_out", _COUNTS),  # of each table written
+            pa.field("rows_in", _COUNTS),  # of each table read, at its version
+            pa.field("rows_out", _COUNTS),  # of each table written, afterwards
+            pa.field("parts_in", _STRINGS),  # digest of each part read
+            pa.field("parts_out", _STRINGS),
+            *_may("error", "result"),  # code of an error; what the job returned, JSON
         ]
     ),
 }

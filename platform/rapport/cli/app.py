@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -75,20 +76,32 @@ def run(
     data: Annotated[list[Path] | None, typer.Option("--data", help="For train_scorers.")] = None,
     config: Annotated[Path | None, typer.Option("--config")] = None,
     address: Annotated[str | None, typer.Option("--address", help="Ray cluster to run on.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what each job would do; write nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run jobs even if nothing changed.")
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
-    """Run the pipeline, or the jobs named, in order."""
+    """Run the pipeline, or the jobs named, in order; jobs that have nothing to do say so."""
     settings = list(sets or ())
     if data:
         settings.append("data=[" + ", ".join(f'"{path.absolute()}"' for path in data) + "]")
-    with Home(home).lock("run"):
+    flags = [*(["--force"] if force else []), *(["--dry-run"] if dry_run else [])]
+    with nullcontext() if dry_run else Home(home).lock("run"):
         for job in jobs or PIPELINE:
-            result = run_stage(job, home=home, sets=settings, config=config, address=address)
+            result = run_stage(
+                job, home=home, sets=settings, config=config, address=address, flags=flags
+            )
             show({"job": job, **result}, as_json=json_)
 
 
-run.__doc__ = f"Run the pipeline, or the jobs named, in order: {', '.join(JOBS)}."
+run.__doc__ = f"""Run the pipeline, or the jobs named, in order: {", ".join(JOBS)}.
+
+A run that was stopped goes on where it was: jobs that are done say that they are unchanged.
+"""
 
 
 @app.command(epilog='Example: rapport sql "select count(*) from decisions"')

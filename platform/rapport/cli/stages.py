@@ -1,11 +1,15 @@
 """Run jobs as subprocesses and read back the one JSON object each prints."""
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rapport.errors import RapportError, UnknownNameError
@@ -28,6 +32,8 @@ QUIET_RAY = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_AIR_NEW_OUTPUT": "0", "OMP_N
 use more set the number themselves."""
 JOBS = ("ingest_logs", *PIPELINE)
 GATE_REFUSED = 3
+_GRACE_S = 20  # for a job to end its Ray session; then it is killed
+_PR_SET_PDEATHSIG = 1
 
 
 class JobFailedError(RapportError):
@@ -50,11 +56,13 @@ def run_stage(
     sets: Sequence[str] = (),
     config: Path | None = None,
     address: str | None = None,
+    flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run one job to its end and return its result.
 
     Progress and messages of the job go to this process's stderr. Inside a run a gate's refusal
-    is a result, not a failure.
+    is a result, not a failure. The job does not outlive this process: it is ended with it, and
+    on Linux also where this process is killed.
 
     Args:
         job: Name of a job.
@@ -62,6 +70,7 @@ def run_stage(
         sets: `key=value` settings.
         config: YAML file of settings.
         address: Ray cluster to run on; none starts a local one.
+        flags: Further flags of the job, `--force` or `--dry-run`.
 
     Raises:
         UnknownNameError: No such job.
@@ -69,18 +78,71 @@ def run_stage(
     """
     if job not in JOBS:
         raise UnknownNameError("job", job, JOBS)
-    command = [sys.executable, "-m", f"rapport_jobs.{job}", "--json", "--home", str(home)]
+    command = [sys.executable, "-m", f"rapport_jobs.{job}", "--json", "--home", str(home), *flags]
     command += [part for pair in sets for part in ("--set", pair)]
     if config:
         command += ["--config", str(config)]
     environment = {**QUIET_RAY, **os.environ}
     if address:
         environment["RAY_ADDRESS"] = address
-    done = subprocess.run(  # noqa: S603  our own module, arguments as a list
-        command, stdout=subprocess.PIPE, text=True, check=False, env=environment
-    )
-    if done.returncode not in (0, GATE_REFUSED):
-        raise JobFailedError(job, done.returncode)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    status, printed = _to_its_end(command, environment)
+    if status not in (0, GATE_REFUSED):
+        raise JobFailedError(job, status)
+    lines = [line for line in printed.splitlines() if line.startswith("{")]
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     return result
+
+
+def _to_its_end(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
+    """Exit code and stdout of a command that is ended when this process is."""
+    with (
+        _sigterm_unwinds(),
+        subprocess.Popen(  # noqa: S603  our own module, arguments as a list
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=_bound(os.getpid()),  # noqa: PLW1509  (one system call; no lock is taken)
+        ) as process,
+    ):
+        try:
+            printed, _ = process.communicate()
+        finally:
+            _end(process)
+        return process.returncode, printed
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _bound(parent: int) -> Callable[[], None] | None:
+    """What a child does first: ask the kernel for SIGTERM when its parent dies."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+
+    def bind() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the call
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return bind
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

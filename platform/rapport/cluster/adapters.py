@@ -1,55 +1,30 @@
 """The stage `train_adapters`: lessons out of the lake, one Ray Train run, and what came of it."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 
 from rapport.affect.strategy import StrategyScorer
 from rapport.cluster.training import Crew, fit_adapters
-from rapport.config import JobConfig
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.language.adapters import find_adapters
 from rapport.language.examples import Lesson
 from rapport.language.library import Library
-from rapport.language.settings import Curriculum, TrainingSettings
 from rapport.language.training import TrainReport
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
 from rapport.pipeline.finishing import Readers, fit_discriminator, measure_arms, save_findings
 from rapport.pipeline.lessons import lessons
 from rapport.pipeline.policies import part
+from rapport.pipeline.settings import AdaptersConfig
+from rapport.scratch import replaced
 from rapport.text import load_encoder
-
-
-class AdaptersConfig(JobConfig):
-    """Settings of `train_adapters`."""
-
-    examples: int = Field(default=400, ge=10)
-    """Most examples a persona learns from."""
-    shared_tokens: int = Field(default=20_000, gt=0)
-    persona_tokens: int = Field(default=5_000, gt=0)
-    replies: int = Field(default=120, ge=15)
-    """Replies written to see which arms show in the text."""
-    pairs: int = Field(default=60, ge=0)
-    """Held-out replies the discriminator of mode `rerank` learns from."""
-    workers: int = Field(default=1, ge=1)
-
-    @property
-    def curriculum(self) -> Curriculum:
-        """How the adapters are trained."""
-        return Curriculum(
-            shared=TrainingSettings(tokens=self.shared_tokens, learning_rate=3e-3, seed=self.seed),
-            persona=TrainingSettings(
-                tokens=self.persona_tokens, learning_rate=2e-3, seed=self.seed
-            ),
-            budget_s=self.seconds,
-        )
 
 
 def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
@@ -57,18 +32,21 @@ def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
     home, lake = Home(config.home), lake_of(config)
     strategies = StrategyScorer.load(part(home, "strategies"))
     taught = lessons(lake, tenant=config.tenant, per_persona=config.examples, seed=config.seed)
-    model, out = pull(config.language_model), home.work / "adapters"
+    model, trained = pull(config.language_model), home.work / "trained"
     cpus = max((os.cpu_count() or 1) // config.workers, 1)
     reports = fit_adapters(
         taught,
         config.curriculum,
         model=model,
-        out=out,
+        out=trained,
         home=home,
         crew=Crew(workers=config.workers, cpus=cpus),
     )
     readers = Readers(load_encoder(config.encoder), strategies)
-    library, arms = _finished(config, model, out, taught, readers)
+    with replaced(home.work / "adapters") as out:
+        shutil.copytree(trained, out, dirs_exist_ok=True)
+        library, arms = _finished(config, model, out, taught, readers)
+    shutil.rmtree(trained)
     return {
         "runner": "Ray Train",
         "tokens": sum(report.tokens for report in reports.values()),

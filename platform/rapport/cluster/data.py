@@ -8,11 +8,11 @@ import pyarrow as pa
 import ray.data
 from numpy.typing import NDArray
 
+from rapport.pipeline.settings import ACTORS
 from rapport.users.embed import Block, embed_turns
 
 FloatArray = NDArray[np.float32]
 
-ACTORS = 2
 BATCH = 1024
 """Texts of a block: one task of an actor, sorted by length inside."""
 

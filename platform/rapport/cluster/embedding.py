@@ -4,25 +4,14 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from rapport.cluster.data import ACTORS, stream_texts
+from rapport.cluster.data import stream_texts
 from rapport.cluster.session import ray_session
-from rapport.config import JobConfig
 from rapport.home import Home
 from rapport.lake import lake_of
+from rapport.pipeline.settings import EmbedConfig
+from rapport.scratch import replaced
 from rapport.text import load_encoder
 from rapport.users.embed import EmbedCounts, embed_users, missing_turns, stream_turns
-from rapport.users.encoder import HALF_LIFE_DAYS
-
-
-class EmbedConfig(JobConfig):
-    """Settings of `embed_users`."""
-
-    threshold_turns: int = 5_000
-    """Turns without a vector from which Ray Data does the work."""
-    actors: int = ACTORS
-    """Processes of the Ray Data runner, one processor each."""
-    half_life_days: float = HALF_LIFE_DAYS
-    """Days after which an event counts half in a user's vector."""
 
 
 def embed_log(config: EmbedConfig) -> dict[str, Any]:
@@ -45,7 +34,8 @@ def embed_log(config: EmbedConfig) -> dict[str, Any]:
             fitted, counts = run(stream=stream)
     else:
         fitted, counts = run(stream=lambda texts: stream_turns(texts, encoder))
-    fitted.save(home.work / "encoder")
+    with replaced(home.work / "encoder") as folder:
+        fitted.save(folder)
     return {**asdict(counts), "runner": "Ray Data" if by_ray else "one process", **_stopped(counts)}
 
 

@@ -4,26 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import Field
-
 from rapport.cluster.tuning import Recipe, Trial, retrain, search
-from rapport.config import JobConfig
 from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.pipeline.policies import LAST_POLICY, assemble, load_dataset
+from rapport.pipeline.settings import TrainPolicyConfig
 from rapport.policy.policy import Policy
 
 DEFAULT_BUDGET_S = 100.0
-
-
-class TrainPolicyConfig(JobConfig):
-    """Settings of `train_policy`."""
-
-    trials: int = Field(default=6, ge=1)
-    """Settings to try; learners take turns, their defaults first."""
-    search: bool = True
-    """False trains again with the settings of the policy trained last."""
 
 
 def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:

@@ -14,10 +14,12 @@ import ray
 
 from rapport.config import ray_address
 from rapport.home import Home
+from rapport.scratch import clear_stale, scratch_folder
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Shared memory of a local session; Ray's own default is 30 % of the machine's."""
 _NOISY = ("ray", "ray.data", "ray.train", "ray.tune", "ray.rllib")
+_PREFIX = "rapport-"
 _SHORT = Path("/tmp")  # noqa: S108  Unix socket paths end at 107 bytes, and TMPDIR may be deep
 
 
@@ -58,19 +60,20 @@ def ray_session(
         finally:
             ray.shutdown()
         return
-    folder = Path(tempfile.mkdtemp(prefix="rapport-", dir=_SHORT if _SHORT.is_dir() else None))
-    # Ray opens its own folder to everybody; the one around it stays private.
-    inside, failed = folder / "s", True
-    try:
-        with _stderr_into(home.logs / "ray-start.log"):
-            _start(inside, cpus=cpus, object_store_bytes=object_store_bytes)
-        yield _described(local=True)
-        failed = False
-    finally:
-        if failed:
-            _keep_logs(inside, home.logs / "ray")
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    parent = _SHORT if _SHORT.is_dir() else Path(tempfile.gettempdir())
+    clear_stale(parent, _PREFIX)
+    with scratch_folder(parent, _PREFIX) as folder:
+        # Ray opens its own folder to everybody; the one around it stays private.
+        inside, failed = folder / "s", True
+        try:
+            with _stderr_into(home.logs / "ray-start.log"):
+                _start(inside, cpus=cpus, object_store_bytes=object_store_bytes)
+            yield _described(local=True)
+            failed = False
+        finally:
+            if failed:
+                _keep_logs(inside, home.logs / "ray")
+            ray.shutdown()
 
 
 def _start(folder: Path, *, cpus: int | None, object_store_bytes: int) -> None:

@@ -29,7 +29,10 @@ from rapport.language.training import (
     train_all,
 )
 from rapport.models import model_id
+from rapport.scratch import replaced
 
+RUN_FILE = ".run"
+"""File of a trained folder that names the run it came from; hidden files enter no release."""
 _FAILURES = 2  # times a run may lose a worker and go on from its last checkpoint
 
 
@@ -56,7 +59,8 @@ def fit_adapters(
     """Train all adapters in one Ray Train run and put them into a folder.
 
     A run that was killed goes on from its last checkpoint when it is started again with the same
-    lessons, curriculum and model; a finished one leaves nothing but `out`. Examples travel through
+    lessons, curriculum and model; a finished one leaves nothing but `out`, and is not repeated
+    while that stands. Examples travel through
     Ray's object store and are written nowhere; checkpoints hold weights and counts alone.
 
     Args:
@@ -78,6 +82,8 @@ def fit_adapters(
     ends_at = None if curriculum.budget_s is None else time.time() + curriculum.budget_s
     storage = home.work / "ray_train"
     name = _run_name(lessons, curriculum, model)
+    if _finished_run(out) == name:
+        return read_reports(out)
     with ray_session(home) as session:
         cpus = crew.cpus or (session.cpus // crew.workers if session.local else 1) or 1
         settings = {
@@ -90,14 +96,19 @@ def fit_adapters(
             "ends_at": ends_at,
         }
         checkpoint = _fit(settings, Crew(crew.workers, cpus), storage=storage, name=name)
-        shutil.rmtree(out, ignore_errors=True)
-        with checkpoint.as_directory() as folder:
-            shutil.copytree(folder, out)
+        with checkpoint.as_directory() as folder, replaced(out) as fresh:
+            shutil.copytree(folder, fresh, dirs_exist_ok=True)
+            (fresh / RUN_FILE).write_text(name + "\n", encoding="utf-8")
     shutil.rmtree(storage, ignore_errors=True)
     reports = read_reports(out)
     if SHARED not in reports:
         raise BudgetError("train_adapters", curriculum.budget_s or 0.0)
     return reports
+
+
+def _finished_run(out: Path) -> str | None:
+    stated = out / RUN_FILE
+    return stated.read_text(encoding="utf-8").strip() if stated.exists() else None
 
 
 def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> ray.train.Checkpoint:

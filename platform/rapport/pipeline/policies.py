@@ -17,12 +17,14 @@ from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.personas.model import PersonaModel
+from rapport.pipeline.ports import newest_candidate
 from rapport.pipeline.readings import read_decisions
 from rapport.policy.dataset import PolicyDataset, build_dataset
 from rapport.policy.features import Layout
 from rapport.policy.policy import Policy
-from rapport.release import Origin, current, stage
+from rapport.release import Origin, current, folder_id, stage
 from rapport.schema import EVENT_TABLES
+from rapport.scratch import replace_text, replaced, scratch_folder
 from rapport.users.encoder import UserEncoder
 from rapport.users.split import users_in
 
@@ -108,19 +110,20 @@ def assemble(
         users: Keyed ids the policy learned from; they stay outside the release.
         seed: Of the run.
     """
-    folder = home.work / "candidate"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for name in PARTS:
-        shutil.copytree(part(home, name), folder / name, ignore=shutil.ignore_patterns(".*"))
-    policy.save(folder / "policy")
-    policy.save(home.work / LAST_POLICY)
-    _write(folder / "reward.json", RewardSettings().model_dump(mode="json"))
-    _write(folder / "guard.json", GuardSettings().model_dump())
-    staged = stage(folder, home.releases)
     versions = {name: lake.version(name) for name in (*EVENT_TABLES, "turn_embeddings")}
     origin = {"users": sorted(users), "seed": seed, "table_versions": versions}
-    _write(_origin_file(home, staged.name), origin)
+    with scratch_folder(home.work, ".candidate.") as scratch:
+        folder = scratch / "new"
+        for name in PARTS:
+            shutil.copytree(part(home, name), folder / name, ignore=shutil.ignore_patterns(".*"))
+        policy.save(folder / "policy")
+        _write(folder / "reward.json", RewardSettings().model_dump(mode="json"))
+        _write(folder / "guard.json", GuardSettings().model_dump())
+        with replaced(home.work / LAST_POLICY) as kept:
+            policy.save(kept)
+        # Before the candidate itself: one without an origin could be neither judged nor published.
+        replace_text(_origin_file(home, folder_id(folder)), _json(origin))
+        staged = stage(folder, home.releases)
     return Candidate(staged, policy)
 
 
@@ -130,11 +133,10 @@ def find_candidate(home: Home, name: str | None) -> Path:
     Raises:
         ConfigError: There is none.
     """
-    folders = [path for path in (home.releases / ".candidates").glob("*") if path.is_dir()]
-    fitting = [path for path in folders if name in (None, path.name)]
-    if not fitting:
+    found = newest_candidate(home, name)
+    if found is None:
         raise ConfigError("candidate", name or "", "train one first: rapport run train_policy")
-    return max(fitting, key=lambda path: _origin_file(home, path.name).stat().st_mtime_ns)
+    return found
 
 
 def origin_of(home: Home, lake: Lake, candidate: str) -> Origin:
@@ -164,4 +166,8 @@ def _origin_file(home: Home, candidate: str) -> Path:
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(_json(values), encoding="utf-8")
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, sort_keys=True) + "\n"

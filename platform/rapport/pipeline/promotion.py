@@ -1,6 +1,7 @@
 """The stage `promote_release`: a judged candidate to the release that serves."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,19 @@ import numpy as np
 
 from rapport.errors import ConfigError
 from rapport.home import Home
-from rapport.lake import Lake
+from rapport.lake import Lake, lake_of
 from rapport.pipeline.policies import find_candidate, origin_of
+from rapport.pipeline.settings import PromoteConfig
 from rapport.policy.policy import Policy, uniform_policy
 from rapport.release import Metric, alias_of, current, promote, publish, stage
 from rapport.release_manifest import VERDICT
+from rapport.scratch import scratch_folder
 from rapport.store import UserState, open_store
+
+
+def promote_release(config: PromoteConfig) -> dict[str, Any]:
+    """Publish what was judged and let it serve."""
+    return promote_judged(Home(config.home), lake_of(config), candidate=config.candidate)
 
 
 def promote_judged(home: Home, lake: Lake, *, candidate: str | None) -> dict[str, Any]:
@@ -26,7 +34,7 @@ def promote_judged(home: Home, lake: Lake, *, candidate: str | None) -> dict[str
     Returns:
         `release`, `alias`, `policy` (candidate or incumbent), `reasons` of a refusal.
     """
-    folder = find_candidate(home, candidate)
+    folder = judged = find_candidate(home, candidate)
     verdict = _verdict(folder)
     origin = origin_of(home, lake, folder.name)
     policy = Policy.load(folder / "policy")
@@ -41,6 +49,7 @@ def promote_judged(home: Home, lake: Lake, *, candidate: str | None) -> dict[str
     promote(home.releases, release_id)
     states = _tell_store(home, lake)
     _note(lake, release_id, verdict, origin.table_versions or {})
+    shutil.rmtree(judged, ignore_errors=True)  # where its policy was refused, a copy was published
     return {
         "release": release_id,
         "alias": alias_of(release_id),
@@ -95,10 +104,12 @@ def _incumbent(home: Home, policy: Policy) -> Policy:
 
 
 def _with_policy(folder: Path, policy: Policy, home: Home) -> Path:
-    for old in sorted((folder / "policy").rglob("*"), reverse=True):
-        old.unlink() if old.is_file() else old.rmdir()
-    policy.save(folder / "policy")
-    return stage(folder, home.releases)
+    """Stage the same release with another policy; the candidate stays until that is published."""
+    with scratch_folder(home.work, ".candidate.") as scratch:
+        changed = scratch / "new"
+        shutil.copytree(folder, changed, ignore=shutil.ignore_patterns("policy"))
+        policy.save(changed / "policy")
+        return stage(changed, home.releases)
 
 
 def _metrics(verdict: Mapping[str, Any]) -> list[Metric]:

@@ -1,31 +1,21 @@
 """The stage `train_scorers`: who recognises an arm in a reply, and, on labelled sets, emotion."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from rapport.affect.build import build_shipped
 from rapport.affect.strategy import StrategyScorer
-from rapport.config import JobConfig
 from rapport.errors import TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
+from rapport.pipeline.settings import ScorersConfig
+from rapport.scratch import replaced
 from rapport.text import load_encoder
 from rapport.users.split import part_of
 
 LEAST_REPLIES = 200
 """Fewer logged replies with an arm cannot teach what an arm looks like."""
-
-
-class ScorersConfig(JobConfig):
-    """Settings of `train_scorers`."""
-
-    data: tuple[Path, ...] = ()
-    """GoEmotions folders for this home's affect scorer; none leaves the shipped one in place."""
-    replies: int = 3_000
-    """Logged replies the strategy scorer learns from."""
 
 
 def train_scorers(config: ScorersConfig) -> dict[str, Any]:
@@ -44,9 +34,8 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
     scorer = StrategyScorer.fit(
         texts, replies["arm"].to_list(), encoder.encode(texts), seed=config.seed
     )
-    folder = home.work / "strategies"
-    shutil.rmtree(folder, ignore_errors=True)
-    scorer.save(folder)
+    with replaced(home.work / "strategies") as folder:
+        scorer.save(folder)
     return {**facts, "n": replies.height, "arms": len(scorer.arms), "accuracy": scorer.accuracy}
 
 

@@ -4,24 +4,16 @@ import json
 from typing import Any
 
 from rapport.affect.scorers import load_scorer
-from rapport.config import JobConfig
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.personas.cards import save_cards
 from rapport.personas.model import PersonaModel
 from rapport.personas.segmentation import SegmentSettings, segment_personas
 from rapport.pipeline.policies import part
+from rapport.pipeline.settings import SegmentConfig
 from rapport.release import current
+from rapport.scratch import replaced
 from rapport.users.encoder import UserEncoder
-
-
-class SegmentConfig(JobConfig):
-    """Settings of `segment_personas`."""
-
-    k: int | None = None
-    """Number of personas; none chooses it from the data."""
-    with_events: bool = True
-    """Whether behaviour counts beside words."""
 
 
 def segment(config: SegmentConfig) -> dict[str, Any]:
@@ -38,8 +30,8 @@ def segment(config: SegmentConfig) -> dict[str, Any]:
         previous=PersonaModel.load(serving / "personas") if serving else None,
         emotions=load_scorer(home.root / "models").emotion,
     )
-    folder = home.work / "personas"
-    found.model.save(folder)
-    save_cards(found.cards, folder)
-    cards = json.loads((folder / "cards.json").read_text(encoding="utf-8"))
+    with replaced(home.work / "personas") as folder:
+        found.model.save(folder)
+        save_cards(found.cards, folder)
+        cards = json.loads((folder / "cards.json").read_text(encoding="utf-8"))
     return {"k": len(found.model.names), "users": found.assigned, "personas": cards}

@@ -1,6 +1,8 @@
 """The stage `evaluate_release`: gate users' decisions in, `verdict.json` out."""
 
 import json
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -9,13 +11,27 @@ from rapport.evaluation.gate import Evidence, gate
 from rapport.evaluation.intervals import FloatArray
 from rapport.evaluation.verdict import GateSettings, Verdict
 from rapport.home import Home
-from rapport.lake import Lake
+from rapport.lake import Lake, lake_of
 from rapport.pipeline.policies import find_candidate, load_dataset
+from rapport.pipeline.settings import EvaluateConfig
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.policy import Policy
 from rapport.policy.reward_model import fit_reward_model
 from rapport.release import list_releases
 from rapport.release_manifest import VERDICT
+from rapport.scratch import replace_text
+
+
+def evaluate_release(config: EvaluateConfig) -> dict[str, Any]:
+    """Judge a candidate; a refusal is a result, not a failure."""
+    verdict = judge(
+        Home(config.home),
+        lake_of(config),
+        tenant=config.tenant,
+        candidate=config.candidate,
+        settings=config.gate,
+    )
+    return {**verdict.to_json(), "rows": [asdict(row) for row in verdict.rows]}
 
 
 def judge(
@@ -45,7 +61,7 @@ def judge(
     )
     verdict = gate(evidence, _target(policy, rows), settings)
     text = json.dumps({"candidate": folder.name, **verdict.to_json()}, indent=1, allow_nan=False)
-    (folder / VERDICT).write_text(text + "\n", encoding="utf-8")
+    replace_text(folder / VERDICT, text + "\n")
     return verdict
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, insert, or_, select, update
+from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from rapport.errors import ConfigError
@@ -113,6 +113,11 @@ class Store:
             if row is not None:
                 self.close_decision(row | {"delivered": "fallback", "degraded": "abandoned"})
         return len(names)
+
+    def unfinished(self) -> int:
+        """How many decisions are open: their replies are being said, or their process died."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(tables.unfinished)) or 0
 
     def decision(self, decision_id: str) -> dict[str, Any] | None:
         """The decision with this id as it was committed."""

@@ -1,0 +1,168 @@
+"""Smoke runs: a job's own small input, made in a temporary home by the stages before it.
+
+The steps are those of the pipeline with everything that takes long left out: a tiny random
+language model, one process in place of Ray, one trial in place of a search.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rapport.config import JobConfig
+from rapport.errors import UnknownNameError
+from rapport.home import Home
+from rapport.lake import Lake, lake_of
+from rapport.pipeline.job import C
+
+LOG = "log"
+"""Folder in the temporary home that holds the simulated log."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A temporary home in which a job is rehearsed."""
+
+    home: Home
+    lake: Lake
+    base: Mapping[str, Any]
+    """Settings that every job of the rehearsal shares."""
+    world: Mapping[str, Any]
+
+
+@contextmanager
+def rehearsed(config: C) -> Iterator[C]:
+    """Settings to run with: those given, or, for a smoke run, those of a prepared temporary home.
+
+    Raises:
+        UnknownNameError: The settings name a step there is none of.
+    """
+    if config.smoke is None:
+        yield config
+        return
+    with tempfile.TemporaryDirectory(prefix="rapport-smoke-") as folder:
+        root = Path(folder) / "home"
+        settled = type(config).model_validate(
+            _placed(config.model_dump(), str(root)) | {"home": root}
+        )
+        prepare(settled)
+        yield settled
+
+
+def prepare(config: JobConfig) -> None:
+    """Take the steps that a smoke run names, in the home of its settings."""
+    from rapport.testing import tiny_language_model  # noqa: PLC0415  (torch, for smoke runs alone)
+
+    assert config.smoke is not None
+    home = Home(config.home)
+    tiny_language_model(home.root / "tiny")
+    shared = JobConfig(**config.model_dump(include={"home", "tenant", "seed", "encoder"}))
+    base = shared.model_dump() | {"language_model": f"file:{home.root / 'tiny'}"}
+    stage = Stage(home, lake_of(config), base, config.smoke.world)
+    _simulated(stage)
+    for name in config.smoke.prepare:
+        if name not in STEPS:
+            raise UnknownNameError("step of a smoke run", name, list(STEPS))
+        STEPS[name](stage)
+
+
+def _placed(value: Any, home: str) -> Any:  # noqa: ANN401  (any setting)
+    """Settings with `{home}` replaced."""
+    if isinstance(value, dict):
+        return {key: _placed(each, home) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_placed(each, home) for each in value]
+    if isinstance(value, str | Path) and "{home}" in str(value):
+        return str(value).replace("{home}", home)
+    return value
+
+
+def _simulated(stage: Stage) -> None:
+    from rapport.simulation import SimulationConfig, generate, write  # noqa: PLC0415
+
+    write(generate(SimulationConfig(**stage.world)), stage.home.root / LOG)
+
+
+def _served(stage: Stage) -> None:
+    """A store that served: decisions, turns and feedback wait in its outbox."""
+    from rapport.store import open_store  # noqa: PLC0415
+    from rapport.testing import a_decision, a_turn, some_feedback  # noqa: PLC0415
+
+    store = open_store(stage.home.store_url)
+    try:
+        for n in range(20):
+            said = [("turns", a_turn(conversation_id=f"e{n}", turn_index=i)) for i in range(2)]
+            decision = a_decision(decision_id=f"d{n}", episode_id=f"e{n}")
+            rated = some_feedback(decision_id=f"d{n}", feedback_id=f"f{n}", episode_id=f"e{n}")
+            store.commit([("decisions", decision), *said, ("feedback", rated)])
+    finally:
+        store.close()
+
+
+def _ingested(stage: Stage) -> None:
+    from rapport.pipeline.ingesting import ingest_logs  # noqa: PLC0415
+    from rapport.pipeline.settings import IngestConfig  # noqa: PLC0415
+
+    paths = (stage.home.root / LOG,)
+    ingest_logs(IngestConfig(**stage.base, format="simulation", paths=paths))
+
+
+def _embedded(stage: Stage) -> None:
+    from rapport.pipeline.rehearsed_models import embed_here  # noqa: PLC0415
+
+    embed_here(JobConfig(**stage.base))
+
+
+def _rewarded(stage: Stage) -> None:
+    from rapport.pipeline.rewards import reward_log  # noqa: PLC0415
+
+    reward_log(JobConfig(**stage.base))
+
+
+def _scored(stage: Stage) -> None:
+    from rapport.pipeline.scorers import train_scorers  # noqa: PLC0415
+    from rapport.pipeline.settings import ScorersConfig  # noqa: PLC0415
+
+    train_scorers(ScorersConfig(**stage.base))
+
+
+def _segmented(stage: Stage) -> None:
+    from rapport.pipeline.segments import segment  # noqa: PLC0415
+    from rapport.pipeline.settings import SegmentConfig  # noqa: PLC0415
+
+    segment(SegmentConfig(**stage.base))
+
+
+def _adapted(stage: Stage) -> None:
+    from rapport.pipeline.rehearsed_models import adapt_here  # noqa: PLC0415
+
+    adapt_here(JobConfig(**stage.base))
+
+
+def _learned(stage: Stage) -> None:
+    from rapport.pipeline.rehearsed_models import learn_here  # noqa: PLC0415
+
+    learn_here(JobConfig(**stage.base))
+
+
+def _judged(stage: Stage) -> None:
+    from rapport.pipeline.settings import EvaluateConfig  # noqa: PLC0415
+    from rapport.pipeline.verdicts import evaluate_release  # noqa: PLC0415
+
+    evaluate_release(EvaluateConfig(**stage.base))
+
+
+STEPS: Mapping[str, Callable[[Stage], None]] = {
+    "serve": _served,
+    "ingest_logs": _ingested,
+    "embed_users": _embedded,
+    "compute_rewards": _rewarded,
+    "train_scorers": _scored,
+    "segment_personas": _segmented,
+    "train_adapters": _adapted,
+    "train_policy": _learned,
+    "evaluate_release": _judged,
+}
+"""What a smoke run may prepare, by the job whose work it does."""

@@ -1,0 +1,100 @@
+"""Settings of the pipeline's jobs: what can be set, and nothing that takes long to import."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from rapport.config import JobConfig
+from rapport.evaluation.verdict import GateSettings
+from rapport.language.settings import Curriculum, TrainingSettings
+from rapport.users.encoder import HALF_LIFE_DAYS
+
+ACTORS = 2
+
+
+class IngestConfig(JobConfig):
+    """What `ingest_logs` reads."""
+
+    format: str
+    """`simulation` or `esconv`."""
+    paths: tuple[Path, ...]
+    purposes: tuple[str, ...] | None = None
+    """What the users agreed to; none takes the tenant's default."""
+
+
+class EmbedConfig(JobConfig):
+    """Settings of `embed_users`."""
+
+    threshold_turns: int = 5_000
+    """Turns without a vector from which Ray Data does the work."""
+    actors: int = ACTORS
+    """Processes of the Ray Data runner, one processor each."""
+    half_life_days: float = HALF_LIFE_DAYS
+    """Days after which an event counts half in a user's vector."""
+
+
+class ScorersConfig(JobConfig):
+    """Settings of `train_scorers`."""
+
+    data: tuple[Path, ...] = ()
+    """GoEmotions folders for this home's affect scorer; none leaves the shipped one in place."""
+    replies: int = 3_000
+    """Logged replies the strategy scorer learns from."""
+
+
+class SegmentConfig(JobConfig):
+    """Settings of `segment_personas`."""
+
+    k: int | None = None
+    """Number of personas; none chooses it from the data."""
+    with_events: bool = True
+    """Whether behaviour counts beside words."""
+
+
+class AdaptersConfig(JobConfig):
+    """Settings of `train_adapters`."""
+
+    examples: int = Field(default=400, ge=10)
+    """Most examples a persona learns from."""
+    shared_tokens: int = Field(default=20_000, gt=0)
+    persona_tokens: int = Field(default=5_000, gt=0)
+    replies: int = Field(default=120, ge=15)
+    """Replies written to see which arms show in the text."""
+    pairs: int = Field(default=60, ge=0)
+    """Held-out replies the discriminator of mode `rerank` learns from."""
+    workers: int = Field(default=1, ge=1)
+
+    @property
+    def curriculum(self) -> Curriculum:
+        """How the adapters are trained."""
+        return Curriculum(
+            shared=TrainingSettings(tokens=self.shared_tokens, learning_rate=3e-3, seed=self.seed),
+            persona=TrainingSettings(
+                tokens=self.persona_tokens, learning_rate=2e-3, seed=self.seed
+            ),
+            budget_s=self.seconds,
+        )
+
+
+class TrainPolicyConfig(JobConfig):
+    """Settings of `train_policy`."""
+
+    trials: int = Field(default=6, ge=1)
+    """Settings to try; learners take turns, their defaults first."""
+    search: bool = True
+    """False trains again with the settings of the policy trained last."""
+
+
+class EvaluateConfig(JobConfig):
+    """What `evaluate_release` judges, and how strictly."""
+
+    candidate: str | None = None
+    """Id of a candidate; none takes the newest."""
+    gate: GateSettings = GateSettings()
+
+
+class PromoteConfig(JobConfig):
+    """What `promote_release` promotes."""
+
+    candidate: str | None = None
+    """Id of a candidate; none takes the newest."""
