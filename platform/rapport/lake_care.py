@@ -60,9 +60,7 @@ def is_readable(uri: str, version: int) -> bool:
         files = DeltaTable(uri, version=version).file_uris()
     except DeltaError:
         return False
-    names = {path.rpartition("/")[2] for path in files}
-    there = _filesystem(uri).get_file_info(pa.fs.FileSelector("", recursive=False))
-    return names <= {info.base_name for info in there}
+    return {path.rpartition("/")[2] for path in files} <= _names(uri)
 
 
 def vacuum(delta: DeltaTable, *, keep: Collection[int], remote: bool, grace_hours: int) -> int:
@@ -86,8 +84,11 @@ def vacuum(delta: DeltaTable, *, keep: Collection[int], remote: bool, grace_hour
         keep_versions=sorted(keep) or None,
     )
     swept = 0 if remote else _sweep(_folder(delta))
-    # It would write two commits even where there is nothing to do.
-    return swept + len(remove(dry_run=False)) if remove(dry_run=True) else swept
+    # It lists files that went long ago, and would write two commits about nothing.
+    unnamed = {path.rpartition("/")[2] for path in remove(dry_run=True)} & _names(delta.table_uri)
+    if unnamed:
+        remove(dry_run=False)
+    return swept + len(unnamed)
 
 
 def forget(delta: DeltaTable, schema: pa.Schema, *, remote: bool) -> None:
@@ -196,6 +197,12 @@ def _sweep(folder: Path) -> int:
 
 def _folder(delta: DeltaTable) -> Path:
     return Path(delta.table_uri.removeprefix("file://"))
+
+
+def _names(uri: str) -> set[str]:
+    """Names of a table's data files."""
+    found = _filesystem(uri).get_file_info(pa.fs.FileSelector("", recursive=False))
+    return {info.base_name for info in found}
 
 
 def _filesystem(uri: str) -> pa.fs.PyFileSystem:
