@@ -7,6 +7,7 @@ from sqlalchemy import create_engine, text
 from rapport.errors import UnavailableError
 from rapport.lake import Lake
 from rapport.store import Episode, UserState, open_store, relay
+from rapport.store.records import decoded
 from rapport.testing import a_decision, a_turn, some_feedback
 from rapport.testing.rows import START
 
@@ -106,7 +107,12 @@ def test_old_texts_of_a_tenant_go_and_their_rows_stay(store, tmp_path, url):
     assert store.turns_of("default-0")[0]["text"] is None
     assert store.feedback("default-0", tenant="default")["value"] == 4.0
     waiting = store.outbox.entries("turns", after=0, limit=10)
-    assert [e.row["text"] for e in waiting] == [None, "untouched", "kept", "untouched"]
+    assert [decoded("turns", e.payload)["text"] for e in waiting] == [
+        None,
+        "untouched",
+        "kept",
+        "untouched",
+    ]
     if url.startswith("sqlite"):
         assert b"zanzibar" not in bytes_of(tmp_path)
 
