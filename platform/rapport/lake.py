@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ from deltalake.exceptions import CommitFailedError
 from rapport.config import JobConfig
 from rapport.errors import ConfigError
 from rapport.home import Home
+from rapport.lake_care import (
+    Size,
+    blank,
+    forget,
+    is_readable,
+    quoted,
+    size_of,
+    texts_before,
+    vacuum,
+)
 from rapport.lake_rows import AFFECT_COLUMNS, REFUSED_PURPOSES, check_purpose, fitted
 from rapport.lake_views import Connection, Files, ask, open_views, to_json_rows
 from rapport.schema import EVENT_TABLES, SCHEMAS, schema_of
@@ -34,10 +45,14 @@ _SAME_ROWS = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 class Lake:
     """Append-only tables that any number of processes share.
 
-    Appends run side by side (Delta's optimistic commits, at most 50 retries). `erase` waits for
-    running appends and holds new ones back for its duration, on local folders only; a reader
-    caught by it fails with a missing file and asks again. Object-store credentials come from
-    the environment (`AWS_...`, `AZURE_...`, `GOOGLE_...`). Thread-safe; holds no state.
+    Appends run side by side (Delta's optimistic commits, at most 50 retries). What removes files
+    (`erase`, `blank_texts`, `vacuum`) waits for running appends and holds new ones back; a reader
+    caught by it fails with a missing file and asks again. Thread-safe; holds no state.
+
+    In an object store nobody holds anybody back. Commits are conditional puts there, so none is
+    lost and none counts twice; a file that no commit names is left alone for an hour, since its
+    commit may be under way; and an append that a forgetting table overtakes fails and is to be
+    repeated. Credentials come from the environment (`AWS_...`, `AZURE_...`, `GOOGLE_...`).
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -218,7 +233,9 @@ class Lake:
     ) -> dict[str, int]:
         """Remove users so that no byte of theirs stays in any file of the lake.
 
-        Old versions of these tables are gone afterwards. Safe to repeat after a crash.
+        One pass a table, however many users. Old versions of these tables are gone afterwards.
+        Safe to repeat after a crash. In an object store, what a killed writer left goes with the
+        first clean-up an hour later.
 
         Args:
             user_keys: Keyed hashes.
@@ -228,14 +245,68 @@ class Lake:
             Rows deleted from each table.
         """
         names = [n for n in tables or SCHEMAS if "user_id" in schema_of(n).names]
-        keys = ", ".join(_quoted(key) for key in sorted(user_keys))
+        keys = ", ".join(quoted(key) for key in sorted(user_keys))
         counts = {}
         for name in names if user_keys else ():
-            with self._held(name, alone=True):
-                delta = self._opened(name)
-                if delta is not None:
-                    counts[name] = _erased(delta, f"user_id IN ({keys})", schema_of(name))
+            deleted = self.delete(name, f"user_id IN ({keys})")
+            if deleted is not None:
+                counts[name] = deleted
         return counts
+
+    def count_users(self, user_keys: Collection[str]) -> int:
+        """How many rows of all tables are about some users; says nothing else of them."""
+        count = 0
+        for name in SCHEMAS:
+            delta = self._opened(name) if "user_id" in schema_of(name).names else None
+            if delta is not None:
+                theirs = pl.scan_delta(delta).filter(pl.col("user_id").is_in(list(user_keys)))
+                count += int(theirs.select(pl.len()).collect().item())
+        return count
+
+    def delete(self, table: str, predicate: str) -> int | None:
+        """Remove the rows that a predicate names, for good: old versions go, and its own words.
+
+        Returns:
+            Rows deleted, none where the table was never written.
+        """
+        with self._held(table, alone=True):
+            delta = self._opened(table)
+            if delta is None:
+                return None
+            deleted = delta.delete(predicate)["num_deleted_rows"]
+            forget(delta, schema_of(table), remote=self._remote)
+            return int(deleted or 0)
+
+    def old_texts(self, table: str, *, tenant: str, before: datetime) -> int:
+        """How many of a tenant's rows from before a moment hold text."""
+        delta = self._opened(table)
+        if delta is None:
+            return 0
+        found = texts_before(pl.scan_delta(delta), table, tenant=tenant, before=before)
+        return int(found.select(pl.len()).collect().item())
+
+    def blank_texts(self, table: str, *, tenant: str, before: datetime) -> int:
+        """Replace a tenant's texts from before a moment by null, for good; the rows stay.
+
+        Old versions of the table are gone afterwards. Safe to repeat after a crash.
+
+        Returns:
+            Rows that held text.
+        """
+        with self._held(table, alone=True):
+            delta = self._opened(table)
+            if delta is None:
+                return 0
+            blanked = blank(delta, table, tenant=tenant, before=before)
+            forget(delta, schema_of(table), remote=self._remote)
+            return blanked
+
+    def forget(self, table: str) -> None:
+        """Remove a table's old versions and their log for good, as `erase` does with its tables."""
+        with self._held(table, alone=True):
+            delta = self._opened(table)
+            if delta is not None:
+                forget(delta, schema_of(table), remote=self._remote)
 
     def compact(self, table: str) -> dict[str, int]:
         """Merge a table's small files into few; contents and old versions stay.
@@ -251,6 +322,35 @@ class Lake:
             before = len(delta.file_uris())
             delta.optimize.compact()
             return {"before": before, "after": len(delta.file_uris())}
+
+    def vacuum(self, table: str, *, keep: Collection[int] = (), grace_hours: int = 0) -> int:
+        """Remove every file that neither the newest version nor a kept one names.
+
+        Args:
+            table: A table of the schema.
+            keep: Versions that stay readable; one that cannot be read any more is passed over.
+            grace_hours: How long files of versions just left behind stay, for their readers.
+
+        Returns:
+            How many files were removed.
+        """
+        readable = [v for v in set(keep) if v >= 0 and self.is_readable(table, v)]
+        with self._held(table, alone=True):
+            delta = self._opened(table)
+            if delta is None:
+                return 0
+            return vacuum(delta, keep=readable, remote=self._remote, grace_hours=grace_hours)
+
+    def is_readable(self, table: str, version: int) -> bool:
+        """Whether a version of a table is still there, whole; -1 is that of a missing table."""
+        return version < 0 or (
+            DeltaTable.is_deltatable(self._uri(table)) and is_readable(self._uri(table), version)
+        )
+
+    def size(self, table: str) -> Size:
+        """Files and bytes of a table on disk, old versions and log included."""
+        schema_of(table)
+        return Size() if self._opened(table) is None else size_of(self._uri(table))
 
     def _uri(self, table: str) -> str:
         return f"{self.root}/{table}"
@@ -299,26 +399,6 @@ def _commit(*transactions: Transaction) -> CommitProperties:
 def _reached(delta: DeltaTable, writer: str) -> int:
     version = delta.transaction_version(writer)
     return -1 if version is None else int(version)
-
-
-def _erased(delta: DeltaTable, predicate: str, schema: pa.Schema) -> int:
-    deleted = delta.delete(predicate)["num_deleted_rows"]
-    _forget_log(delta)
-    delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
-    # The newest log entry always survives the clean-up, and it names the users: outlive it.
-    write_deltalake(delta, schema.empty_table(), mode="append")
-    _forget_log(delta)
-    return int(deleted or 0)
-
-
-def _forget_log(delta: DeltaTable) -> None:
-    delta.update_incremental()
-    delta.create_checkpoint()
-    delta.cleanup_metadata()
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def lake_of(config: JobConfig) -> Lake:

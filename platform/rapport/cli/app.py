@@ -4,15 +4,25 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SeedOption, plainly
+from rapport.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    LakeOption,
+    SeedOption,
+    plainly,
+)
 from rapport.cli.releases import release_app
 from rapport.cli.stages import JOBS, PIPELINE, run_stage
 from rapport.home import Home
 from rapport.runner import show
+
+if TYPE_CHECKING:
+    from rapport.lake import Lake
 
 app = typer.Typer(
     name="rapport",
@@ -108,6 +118,7 @@ A run that was stopped goes on where it was: jobs that are done say that they ar
 @plainly
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over the lake's tables and views.")],
+    lake: LakeOption = None,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
@@ -115,14 +126,30 @@ def sql(
     import json
 
     from rapport.cli.printing import print_rows
-    from rapport.lake import Lake, to_json_rows
+    from rapport.lake import to_json_rows
 
     opened = Home(home)
-    rows = to_json_rows(Lake(opened.lake).sql(query, secret=opened.secret()))
+    rows = to_json_rows(_lake(opened, lake).sql(query, secret=opened.secret()))
     if json_:
         sys.stdout.write(json.dumps(rows, allow_nan=False) + "\n")
     else:
         print_rows(rows)
+
+
+@app.command(epilog="Example: rapport erase alice --tenant default")
+@plainly
+def erase(
+    user_ids: Annotated[list[str], typer.Argument(metavar="USER_ID...")],
+    tenant: Annotated[str, typer.Option("--tenant")] = "default",
+    lake: LakeOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Remove users from store, lake and work files for good; a user nobody knows is 0 rows."""
+    from rapport.pipeline.erasure import erase_users
+
+    opened = Home(home)
+    show(erase_users(opened, _lake(opened, lake), user_ids, tenant=tenant), as_json=json_)
 
 
 @app.command(epilog="Example: rapport serve --port 8000")
@@ -169,6 +196,15 @@ def demo(
     from rapport.cli.demo import run_demo
 
     run_demo(home=home, data=data, minutes=minutes, users=users, seed=seed, as_json=json_)
+
+
+def _lake(home: Home, uri: str | None) -> "Lake":
+    """Open the lake that is named, else the environment's (`RAPPORT_LAKE`), else the home's."""
+    from rapport.config import JobConfig, resolve
+    from rapport.lake import lake_of
+
+    flags = {"home": home.root, "lake": {"uri": uri} if uri else None}
+    return lake_of(resolve(JobConfig, flags=flags))
 
 
 @models_app.command("pull", epilog="Example: rapport models pull")

@@ -16,6 +16,10 @@ R = TypeVar("R")
 HomeOption = Annotated[
     Path, typer.Option("--home", envvar="RAPPORT_HOME", help="Folder of this installation.")
 ]
+LakeOption = Annotated[
+    str | None,
+    typer.Option("--lake", metavar="URI", help="Folder or s3://... URI; default: the home's."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seeds every random choice.")]
 DEFAULT_HOME = Path(".rapport")

@@ -8,6 +8,7 @@
       quiet_hours: {start: "21:30", end: "08:00"}
       explore: adults
       on_store_failure: pass_through
+      retention_days: 365
 
 A tenant that is not in it gets `TenantPolicy()`: age unknown, therefore protected.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from rapport.config import Config
 from rapport.errors import ConfigError
@@ -68,6 +69,9 @@ class TenantPolicy(Config):
     """On whom the policy may try replies other than the best; never on a protected person."""
     on_store_failure: Literal["refuse", "pass_through"] = "refuse"
     """When a decision cannot be stored: answer 503, or pass the upstream's reply unlogged."""
+
+    retention_days: int | None = Field(default=None, ge=1)
+    """Days after which what was written becomes null, and only its rows stay; none for never."""
 
     @field_validator("default_purposes")
     @classmethod

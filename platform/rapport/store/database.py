@@ -73,6 +73,21 @@ class Database:
             metadata.create_all(connection)
             yield connection
 
+    @contextmanager
+    def driver(self) -> Iterator[Any]:
+        """Lend the driver's own connection, outside any transaction, for upkeep.
+
+        Raises:
+            UnavailableError: The database does not answer, or somebody else is writing.
+        """
+        connection = self._engine.raw_connection()
+        try:
+            yield connection.driver_connection
+        except sqlite3.Error as error:
+            raise UnavailableError(f"the store does not answer: {error}") from None
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Close idle connections."""
         self._engine.dispose()

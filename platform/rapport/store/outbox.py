@@ -1,13 +1,11 @@
 """The outbox: committed rows on their way to the lake, numbered in the order of commits."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 
 from rapport.store import tables
 from rapport.store.database import Database
-from rapport.store.records import decoded
 
 
 @dataclass(frozen=True)
@@ -15,7 +13,10 @@ class Entry:
     """One row that is not in the lake yet, as far as the store knows."""
 
     seq: int
-    row: dict[str, Any]
+    tenant: str
+    row_id: str
+    payload: str
+    """The row as `rapport.store.records` wrote it; it may have been damaged since."""
 
 
 class Outbox:
@@ -35,14 +36,14 @@ class Outbox:
         """The first `limit` rows of a table with numbers above `after`, in order."""
         columns = tables.outbox.c
         query = (
-            select(columns.seq, columns.payload)
+            select(columns.seq, columns.tenant, columns.row_id, columns.payload)
             .where(columns.table_name == table, columns.seq > after)
             .order_by(columns.seq)
             .limit(limit)
         )
         with self._database.reading() as connection:
             found = connection.execute(query).all()
-        return [Entry(seq, decoded(table, payload)) for seq, payload in found]
+        return [Entry(*row) for row in found]
 
     def position(self, table: str) -> int:
         """Number of the last row of a table that is known to be in the lake, 0 at first."""

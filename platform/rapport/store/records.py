@@ -63,11 +63,18 @@ def records(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Record, ...]
 
 
 def decoded(table: str, payload: str) -> dict[str, Any]:
-    """The row a payload was made from: every column, floats bit for bit, times in UTC."""
-    row: dict[str, Any] = json.loads(payload)
-    for name in _times(schema_of(table)):
-        if row[name] is not None:
-            row[name] = datetime.fromisoformat(row[name])
+    """The row a payload was made from: every column, floats bit for bit, times in UTC.
+
+    Raises:
+        RowError: It was damaged since, or a Rapport of another schema wrote it.
+    """
+    try:
+        row: dict[str, Any] = json.loads(payload)
+        for name in _times(schema_of(table)):
+            if row.get(name) is not None:
+                row[name] = datetime.fromisoformat(row[name])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RowError(table, f"its payload cannot be read ({type(error).__name__})") from error
     return row
 
 

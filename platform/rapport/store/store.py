@@ -1,6 +1,6 @@
 """The store: rows committed with their outbox entries, and everything read back online."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from rapport.errors import ConfigError
 from rapport.schema import new_id
-from rapport.store import tables
+from rapport.store import forgetting, tables
 from rapport.store.database import Database
 from rapport.store.keys import Keys
 from rapport.store.outbox import Outbox
@@ -192,6 +192,37 @@ class Store:
         """
         with self._database.writing() as connection:
             return write_states(connection, states)
+
+    def erase_users(self, user_keys: Collection[str]) -> dict[str, int]:
+        """Delete everything about some users so that no byte stays in SQLite's files.
+
+        Nobody may serve meanwhile: what is being said would be written again. Safe to repeat.
+
+        Args:
+            user_keys: Keyed hashes.
+
+        Returns:
+            Rows deleted from each table, those without any left out.
+        """
+        with self._database.writing() as connection:
+            counts = forgetting.erase_users(connection, user_keys)
+        forgetting.scrub(self._database)
+        return counts
+
+    def blank_texts(self, tenant: str, *, before: datetime) -> int:
+        """Replace a tenant's texts from before a moment by null; `scrub` clears their bytes.
+
+        Returns:
+            Rows that held text; each copy on its way to the lake counts once more.
+        """
+        with self._database.writing() as connection:
+            return forgetting.blank_texts(
+                connection, tenant=tenant, before=tables.microseconds(before)
+            )
+
+    def scrub(self) -> None:
+        """Leave no byte of deleted rows in SQLite's files; other writers wait meanwhile."""
+        forgetting.scrub(self._database)
 
     def key_tenant(self, key_hash: str) -> str | None:
         """Tenant of a valid key, none for one unknown, expired or revoked."""

@@ -1,5 +1,7 @@
+import json
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -7,10 +9,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
 from rapport.lake import Lake
 from rapport.schema import to_table
-from rapport.store import open_store, relay
+from rapport.store import open_store, relay, tables
 from rapport.testing import a_decision, a_turn, some_feedback
 
 PLATFORM = Path(__file__).parents[3] / "platform"
@@ -77,41 +80,131 @@ def test_a_fresh_lake_gets_what_comes_from_now_on(store, lake, tmp_path):
     assert in_lake(fresh, "decisions", "decision_id") == once(range(3, 5))
 
 
+def damage(store, table, places):
+    """Make rows of the outbox such that they fit the schema no more; their ids."""
+    with store._database.writing() as connection:
+        mine = tables.outbox.c.table_name == table
+        found = connection.execute(select(tables.outbox).where(mine).order_by("seq")).all()
+        for place, payload in places.items():
+            change = update(tables.outbox).where(tables.outbox.c.seq == found[place].seq)
+            connection.execute(change.values(payload=payload(found[place].payload)))
+    return [found[place].row_id for place in places]
+
+
+def without(name):
+    def changed(payload):
+        row = json.loads(payload)
+        del row[name]
+        return json.dumps(row)
+
+    return changed
+
+
+def set_to(name, value):
+    return lambda payload: json.dumps(json.loads(payload) | {name: value})
+
+
+POISON = {
+    1: (lambda payload: payload[:40], "its payload cannot be read"),
+    3: (without("propensity"), "is required and was missing"),
+    4: (set_to("surprise", "my secret words"), "not a column of schema"),
+    6: (set_to("ts", "yesterday"), "its payload cannot be read"),
+    7: (set_to("action_index", "my secret words"), "needs int32"),
+}
+
+
+@pytest.mark.parametrize("batch_rows", [1, 3, 100])
+def test_a_row_that_does_not_fit_is_put_aside_and_stops_nobody(store, lake, batch_rows):
+    fill(store, range(9))
+    ids = damage(store, "decisions", {place: change for place, (change, _) in POISON.items()})
+    moved = relay(store, lake, batch_rows=batch_rows)
+    assert moved == {"decisions": 4, "turns": 18, "quarantine": 5}
+    assert in_lake(lake, "decisions", "decision_id") == once([0, 2, 5, 8])
+    refused = lake.scan("quarantine").sort("row").collect()
+    assert [json.loads(row)["row_id"] for row in refused["row"]] == ids
+    assert set(refused["source"]) == {"outbox"}
+    for row, (_, reason) in zip(refused.iter_rows(named=True), POISON.values(), strict=True):
+        assert row["reason"].startswith(reason)
+        assert "secret" not in str(row)
+    assert relay(store, lake) == {}
+    assert store.decision("d3") is not None
+    fill(store, range(9, 11))
+    assert relay(store, lake) == {"decisions": 2, "turns": 4}
+
+
+def test_a_batch_of_nothing_but_poison_is_passed(store, lake):
+    fill(store, range(3))
+    damage(store, "decisions", dict.fromkeys(range(3), lambda payload: "{"))
+    assert relay(store, lake)["quarantine"] == 3
+    fill(store, [3])
+    assert relay(store, lake)["decisions"] == 1
+    assert in_lake(lake, "decisions", "decision_id") == once([3])
+
+
 DIE = """
 import os, signal, sys
 from rapport.lake import Lake
 from rapport.store import open_store, relay
+from rapport.store.database import Database
 from rapport.store.outbox import Outbox
+from contextlib import contextmanager
+
+moment = sys.argv[3]
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 class Dying(Lake):
-    def append(self, *rows, **options):
-        if sys.argv[3] == "before the append":
+    def append(self, table, *rows, **options):
+        refusal = table == "quarantine"
+        if moment == ("before the refusal" if refusal else "before the append"):
             die()
-        return super().append(*rows, **options)
+        done = super().append(table, *rows, **options)
+        if moment == "after the refusal" and refusal:
+            die()
+        return done
 
-if sys.argv[3] == "before the note":
+writing = Database.writing
+
+@contextmanager
+def dying_writing(self):
+    with writing(self) as connection:
+        yield connection
+        die()
+
+store = open_store(sys.argv[1])
+if moment == "before the note":
     Outbox.arrived = die
-relay(open_store(sys.argv[1]), Dying(sys.argv[2]), batch_rows=4)
-if sys.argv[3] == "after the note":
-    die()
+if moment == "inside the note":
+    Database.writing = dying_writing
+relay(store, Dying(sys.argv[2]), batch_rows=4)
+die()
 """
+MOMENTS = [
+    "before the refusal",
+    "after the refusal",
+    "before the append",
+    "before the note",
+    "inside the note",
+    "at the end",
+]
 
 
-@pytest.mark.parametrize("moment", ["before the append", "before the note", "after the note"])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_relay_killed_at_any_step_loses_and_doubles_nothing(url, store, lake, moment):
-    fill(store, range(6))
+    fill(store, range(7))
+    damage(store, "decisions", {2: lambda payload: "{", 5: lambda payload: "{"})
     command = [sys.executable, "-c", DIE, url, lake.root, moment]
     paths = [str(PLATFORM), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     died = subprocess.run(command, check=False, timeout=60, env=environment)
     assert died.returncode == -signal.SIGKILL
-    fill(store, range(6, 10))  # so that the next batch is not the one that died
+    fill(store, range(7, 11))  # so that the next batch is not the one that died
     relay(store, lake)
-    assert in_lake(lake, "decisions", "decision_id") == once(range(10))
-    assert in_lake(lake, "turns", "turn_id").total() == 20
+    assert in_lake(lake, "decisions", "decision_id") == once({*range(11)} - {2, 5})
+    assert in_lake(lake, "turns", "turn_id").total() == 22
+    assert lake.scan("quarantine").collect()["position"].n_unique() == 2
+    assert lake.scan("quarantine").collect().height == 2
     assert store.outbox.waiting() == {}
 
 
@@ -123,17 +216,30 @@ def relay_until_done(url, root, started):
     store.close()
 
 
-def test_relays_killed_at_random_moments_or_running_side_by_side_are_exact(url, store, lake):
-    context = multiprocessing.get_context("spawn")
-    fill(store, range(20))
-    for delay in (0.05, 0.2):
+def test_relays_killed_at_many_random_moments_lose_and_double_nothing(url, store, lake):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["rapport.lake", "rapport.store"])
+    moments, killed = random.Random(3), 0
+    fill(store, range(60))
+    for _ in range(12):
         started = context.Event()
         victim = context.Process(target=relay_until_done, args=(url, lake.root, started))
         victim.start()
         assert started.wait(60)
-        victim.join(delay)
+        victim.join(moments.uniform(0.0, 0.25))
+        killed += victim.exitcode is None
         victim.kill()
         victim.join(30)
+    relay(store, lake)
+    assert killed >= 3  # amid their work, not after it
+    assert in_lake(lake, "decisions", "decision_id") == once(range(60))
+    ids = {turn["turn_id"] for n in range(60) for turn in store.turns_of(f"e{n}")}
+    assert in_lake(lake, "turns", "turn_id") == Counter(ids)
+
+
+def test_relays_running_side_by_side_are_exact(url, store, lake):
+    context = multiprocessing.get_context("spawn")
+    fill(store, range(20))
     started = context.Event()
     pair = [
         context.Process(target=relay_until_done, args=(url, lake.root, started)) for _ in range(2)

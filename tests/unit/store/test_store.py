@@ -7,6 +7,7 @@ from sqlalchemy import create_engine, update
 
 from rapport.errors import ConfigError, RowError, UnavailableError
 from rapport.store import Episode, open_store, tables
+from rapport.store.records import decoded
 from rapport.testing import a_decision, a_turn, some_feedback
 
 MONDAY = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
@@ -36,8 +37,10 @@ def test_rows_are_committed_with_their_outbox_entries_in_their_order(store):
         name: store.outbox.entries(name, after=0, limit=9) for name in ("turns", "decisions")
     }
     assert [entry.seq for entry in entries["turns"]] == [1, 3]
-    assert [entry.row["turn_index"] for entry in entries["turns"]] == [0, 1]
-    assert entries["decisions"][0].row == store.decision(a_decision()["decision_id"])
+    turns = [decoded("turns", entry.payload) for entry in entries["turns"]]
+    assert [turn["turn_index"] for turn in turns] == [0, 1]
+    decision = decoded("decisions", entries["decisions"][0].payload)
+    assert decision == store.decision(a_decision()["decision_id"])
 
 
 def test_one_bad_row_keeps_its_whole_commit_out(store):

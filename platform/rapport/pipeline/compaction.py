@@ -1,0 +1,114 @@
+"""The stage `compact_lake`: texts past their time go, small files merge, old versions go."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+
+from rapport.config import JobConfig
+from rapport.governance.tenants import load_tenants
+from rapport.home import Home
+from rapport.lake import Lake, lake_of
+from rapport.lake_care import TEXT_TABLES, Size
+from rapport.pipeline.versions import (
+    forgetting,
+    mark_not_retrainable,
+    named_versions,
+    was_cut_off,
+)
+from rapport.store import open_store
+
+
+class CompactConfig(JobConfig):
+    """Settings of `compact_lake`."""
+
+    grace_hours: int = Field(default=0, ge=0)
+    """Hours that the files of a version just left behind stay, for whoever still reads it; in an
+    object store at least 1."""
+
+
+def compact_lake(config: CompactConfig) -> dict[str, Any]:
+    """Take care of every table of the lake.
+
+    1. Texts older than their tenant's `retention_days` become null, here and in the store, and
+       the tables forget their old versions; releases made from those are marked.
+    2. Small files are merged.
+    3. Files go that neither the newest version nor one that a release or a candidate was made
+       from names, those of killed writers among them.
+
+    Safe beside running appends, and after a crash at any point: run it again.
+
+    Returns:
+        `blanked` rows by table, `not_retrainable` releases, `files` and `bytes` before and after,
+        `removed` files, `kept` versions by table.
+    """
+    home, lake = Home(config.home), lake_of(config)
+    before = _size(lake)
+    blanked, marked = _enforce_retention(home, lake)
+    kept = _kept(home, lake)
+    removed = 0
+    for table in lake.tables():
+        lake.compact(table)
+        removed += lake.vacuum(table, keep=kept.get(table, ()), grace_hours=config.grace_hours)
+    after = _size(lake)
+    return {
+        "before": asdict(before),
+        "after": asdict(after),
+        "removed": removed,
+        "kept": {table: len(versions) for table, versions in kept.items()},
+        "blanked": blanked,
+        "not_retrainable": marked,
+    }
+
+
+def _size(lake: Lake) -> Size:
+    return sum((lake.size(table) for table in lake.tables()), Size())
+
+
+def _kept(home: Home, lake: Lake) -> dict[str, set[int]]:
+    kept: dict[str, set[int]] = {}
+    for versions in named_versions(home, lake).values():
+        for table, version in versions.items():
+            kept.setdefault(table, set()).add(version)
+    return kept
+
+
+def _enforce_retention(home: Home, lake: Lake) -> tuple[dict[str, int], list[str]]:
+    """Blank what is past its time; after a crash, make every table forget that may have to."""
+    now = datetime.now(UTC)
+    limits = {
+        tenant: now - timedelta(days=policy.retention_days)
+        for tenant, policy in load_tenants(home.tenants).items()
+        if policy.retention_days is not None
+    }
+    blanked, marked = Counter({"store": _blank_store(home, limits)}), []
+    old = [(t, *limit) for t in TEXT_TABLES for limit in limits.items() if _has(lake, t, *limit)]
+    late = set(lake.tables()) if was_cut_off(home) else set()
+    if old or late:
+        with forgetting(home):
+            marked = mark_not_retrainable(home, lake, {table for table, *_ in old} | late)
+            for table, tenant, before in old:
+                blanked[table] += lake.blank_texts(table, tenant=tenant, before=before)
+            for table in late:
+                lake.forget(table)
+    return {name: count for name, count in blanked.items() if count}, marked
+
+
+def _has(lake: Lake, table: str, tenant: str, before: datetime) -> bool:
+    return lake.old_texts(table, tenant=tenant, before=before) > 0
+
+
+def _blank_store(home: Home, limits: Mapping[str, datetime]) -> int:
+    if not limits or not (home.root / "store.db").exists():
+        return 0
+    store = open_store(home.store_url)
+    try:
+        blanked = sum(store.blank_texts(tenant, before=at) for tenant, at in limits.items())
+        # Each time: an earlier run may have died before it came to this.
+        store.scrub()
+        return blanked
+    finally:
+        store.close()
