@@ -28,6 +28,8 @@ _PROPERTIES = {
     "delta.enableExpiredLogCleanup": "false",
 }
 _COMMIT_RETRIES = 50
+BATCH_ROWS = 50_000
+"""Rows of a batch where a table is read bit by bit."""
 
 
 class Lake:
@@ -141,6 +143,42 @@ class Lake:
         affect = pl.col(AFFECT_COLUMNS.get(table, ()))
         inferable = pl.col("purposes").list.contains("infer_affect")
         return kept.with_columns(pl.when(inferable).then(affect))
+
+    def batches(self, rows: pl.LazyFrame, *, size: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
+        """Collect what `scan` gave, some rows at a time and in no order; memory stays at `size`.
+
+        At least one batch comes, with the columns, also where there are no rows.
+        """
+        empty = True
+        for batch in rows.collect_batches(chunk_size=size, maintain_order=False):
+            empty = False
+            yield batch
+        if empty:
+            yield pl.DataFrame(schema=rows.collect_schema())
+
+    def keys(
+        self, table: str, columns: Sequence[str], *, beyond: Collection[str] = ()
+    ) -> tuple[Iterator[pl.DataFrame], frozenset[str]]:
+        """Read the columns by which rows are known again, of all rows, whatever their purposes.
+
+        To know that a row is there makes no use of it; nothing else may be read this way.
+
+        Args:
+            table: A table of the schema.
+            columns: Its identifying columns.
+            beyond: Data files already read; rows in them are left out.
+
+        Returns:
+            Batches in no order, and the data files of the newest version. After `compact` the
+            files are others, hence all rows come again.
+        """
+        schema_of(table)
+        delta = self._opened(table)
+        files = frozenset(delta.file_uris()) if delta else frozenset()
+        fresh = sorted(files - frozenset(beyond))
+        if not fresh:
+            return iter(()), files
+        return self.batches(pl.scan_parquet(fresh).select(columns)), files
 
     def version(self, table: str) -> int:
         """Newest Delta version of a table, -1 when it was never written."""
