@@ -3,18 +3,20 @@
 import fcntl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from rapport.config import JobConfig
 from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake_rows import AFFECT_COLUMNS, REFUSED_PURPOSES, check_purpose, fitted
+from rapport.lake_streams import written_as_made
 from rapport.lake_views import Connection, Files, ask, open_views, to_json_rows
 from rapport.schema import EVENT_TABLES, SCHEMAS, schema_of
 
@@ -95,7 +97,7 @@ class Lake:
     def replace(
         self,
         table: str,
-        rows: pa.Table | Sequence[Mapping[str, Any]],
+        rows: pa.Table | Sequence[Mapping[str, Any]] | Iterator[pa.Table],
         *,
         where: str | None = None,
     ) -> None:
@@ -103,7 +105,8 @@ class Lake:
 
         Args:
             table: A table without purposes.
-            rows: The new rows; each must itself match `where`.
+            rows: The new rows; each must itself match `where`. Tables from an iterator, which
+                may read the table that is replaced, are written as they come.
             where: SQL predicate over the table's columns, none for the whole table.
 
         Raises:
@@ -111,11 +114,19 @@ class Lake:
         """
         if table in EVENT_TABLES:
             raise ConfigError("table", table, "events are appended, never replaced")
-        data = fitted(table, rows)
         with self._writing(table) as delta:
-            write_deltalake(
-                delta, data, mode="overwrite", predicate=where, commit_properties=_commit()
+            write = partial(
+                write_deltalake,
+                delta,
+                mode="overwrite",
+                predicate=where,
+                commit_properties=_commit(),
             )
+            if isinstance(rows, Iterator):
+                parts = (fitted(table, part) for part in rows)
+                written_as_made(parts, write, schema=schema_of(table))
+            else:
+                write(fitted(table, rows))
 
     def scan(
         self, table: str, *, purpose: str | None = None, version: int | None = None
@@ -145,12 +156,12 @@ class Lake:
         return kept.with_columns(pl.when(inferable).then(affect))
 
     def batches(self, rows: pl.LazyFrame, *, size: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
-        """Collect what `scan` gave, some rows at a time and in no order; memory stays at `size`.
+        """Collect what `scan` gave, about `size` rows at a time; memory is theirs.
 
         At least one batch comes, with the columns, also where there are no rows.
         """
         empty = True
-        for batch in rows.collect_batches(chunk_size=size, maintain_order=False):
+        for batch in rows.collect_batches(chunk_size=size, engine="streaming"):
             empty = False
             yield batch
         if empty:
@@ -179,6 +190,17 @@ class Lake:
         if not fresh:
             return iter(()), files
         return self.batches(pl.scan_parquet(fresh).select(columns)), files
+
+    def files(self, table: str, *, version: int) -> frozenset[str] | None:
+        """Data files of a version, none of version -1; None where the version is gone."""
+        schema_of(table)
+        if version < 0:
+            return frozenset()
+        try:
+            delta = self._opened(table, version=version)
+        except DeltaError:
+            return None
+        return frozenset(delta.file_uris()) if delta else None
 
     def version(self, table: str) -> int:
         """Newest Delta version of a table, -1 when it was never written."""
