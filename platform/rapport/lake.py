@@ -4,13 +4,14 @@ import fcntl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from rapport.config import JobConfig
 from rapport.errors import ConfigError
@@ -26,6 +27,7 @@ from rapport.lake_care import (
     vacuum,
 )
 from rapport.lake_rows import AFFECT_COLUMNS, REFUSED_PURPOSES, check_purpose, fitted
+from rapport.lake_streams import written_as_made
 from rapport.lake_views import Connection, Files, ask, open_views, to_json_rows
 from rapport.schema import EVENT_TABLES, SCHEMAS, schema_of
 
@@ -40,6 +42,8 @@ _PROPERTIES = {
 }
 _COMMIT_RETRIES = 50
 _SAME_ROWS = ("OPTIMIZE", "VACUUM START", "VACUUM END")
+BATCH_ROWS = 50_000
+"""Rows of a batch where a table is read bit by bit."""
 
 
 class Lake:
@@ -109,7 +113,7 @@ class Lake:
     def replace(
         self,
         table: str,
-        rows: pa.Table | Sequence[Mapping[str, Any]],
+        rows: pa.Table | Sequence[Mapping[str, Any]] | Iterator[pa.Table],
         *,
         where: str | None = None,
     ) -> None:
@@ -117,7 +121,8 @@ class Lake:
 
         Args:
             table: A table without purposes.
-            rows: The new rows; each must itself match `where`.
+            rows: The new rows; each must itself match `where`. Tables from an iterator, which
+                may read the table that is replaced, are written as they come.
             where: SQL predicate over the table's columns, none for the whole table.
 
         Raises:
@@ -125,11 +130,19 @@ class Lake:
         """
         if table in EVENT_TABLES:
             raise ConfigError("table", table, "events are appended, never replaced")
-        data = fitted(table, rows)
         with self._writing(table) as delta:
-            write_deltalake(
-                delta, data, mode="overwrite", predicate=where, commit_properties=_commit()
+            write = partial(
+                write_deltalake,
+                delta,
+                mode="overwrite",
+                predicate=where,
+                commit_properties=_commit(),
             )
+            if isinstance(rows, Iterator):
+                parts = (fitted(table, part) for part in rows)
+                written_as_made(parts, write, schema=schema_of(table))
+            else:
+                write(fitted(table, rows))
 
     def scan(
         self, table: str, *, purpose: str | None = None, version: int | None = None
@@ -157,6 +170,53 @@ class Lake:
         affect = pl.col(AFFECT_COLUMNS.get(table, ()))
         inferable = pl.col("purposes").list.contains("infer_affect")
         return kept.with_columns(pl.when(inferable).then(affect))
+
+    def batches(self, rows: pl.LazyFrame, *, size: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
+        """Collect what `scan` gave, about `size` rows at a time; memory is theirs.
+
+        At least one batch comes, with the columns, also where there are no rows.
+        """
+        empty = True
+        for batch in rows.collect_batches(chunk_size=size, engine="streaming"):
+            empty = False
+            yield batch
+        if empty:
+            yield pl.DataFrame(schema=rows.collect_schema())
+
+    def keys(
+        self, table: str, columns: Sequence[str], *, beyond: Collection[str] = ()
+    ) -> tuple[Iterator[pl.DataFrame], frozenset[str]]:
+        """Read the columns by which rows are known again, of all rows, whatever their purposes.
+
+        To know that a row is there makes no use of it; nothing else may be read this way.
+
+        Args:
+            table: A table of the schema.
+            columns: Its identifying columns.
+            beyond: Data files already read; rows in them are left out.
+
+        Returns:
+            Batches in no order, and the data files of the newest version. After `compact` the
+            files are others, hence all rows come again.
+        """
+        schema_of(table)
+        delta = self._opened(table)
+        files = frozenset(delta.file_uris()) if delta else frozenset()
+        fresh = sorted(files - frozenset(beyond))
+        if not fresh:
+            return iter(()), files
+        return self.batches(pl.scan_parquet(fresh).select(columns)), files
+
+    def files(self, table: str, *, version: int) -> frozenset[str] | None:
+        """Data files of a version, none of version -1; None where the version is gone."""
+        schema_of(table)
+        if version < 0:
+            return frozenset()
+        try:
+            delta = self._opened(table, version=version)
+        except DeltaError:
+            return None
+        return frozenset(delta.file_uris()) if delta else None
 
     def version(self, table: str) -> int:
         """Newest Delta version of a table, -1 when it was never written."""

@@ -295,3 +295,65 @@ def test_a_root_may_be_a_uri(tmp_path):
     assert lake.sql("select turns from conversations").to_pylist() == [{"turns": 2}]
     assert lake.erase([a_turn()["user_id"]]) == {"turns": 2}
     assert Lake(tmp_path / "lake").version("turns") == lake.version("turns")
+
+
+def assignments(lake: Lake, *, persona: str, users: range):
+    for user in users:
+        yield to_table(
+            "persona_assignments",
+            [
+                {
+                    "tenant": "default",
+                    "user_id": str(user),
+                    "persona_id": persona,
+                    "persona_version": "1",
+                    "probability": 1.0,
+                    "margin": 1.0,
+                }
+            ],
+        )
+
+
+def test_a_table_is_replaced_by_rows_made_from_itself(tmp_path):
+    lake = Lake(tmp_path)
+    lake.replace("persona_assignments", assignments(lake, persona="one", users=range(5)))
+
+    def renamed():
+        for batch in lake.batches(lake.scan("persona_assignments"), size=2):
+            yield batch.with_columns(persona_id=pl.lit("two")).to_arrow()
+
+    version = lake.version("persona_assignments")
+    lake.replace("persona_assignments", renamed(), where="tenant = 'default'")
+    rows = lake.scan("persona_assignments").collect()
+    assert (rows.height, set(rows["persona_id"])) == (5, {"two"})
+    assert lake.version("persona_assignments") == version + 1
+
+
+def test_rows_that_cannot_be_made_replace_nothing(tmp_path):
+    lake = Lake(tmp_path)
+    lake.replace("persona_assignments", assignments(lake, persona="one", users=range(3)))
+
+    def broken():
+        yield from assignments(lake, persona="two", users=range(9))
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        lake.replace("persona_assignments", broken())
+    misfits = iter([pa.table({"nonsense": [1]})])
+    with pytest.raises(RowError, match="nonsense"):
+        lake.replace("persona_assignments", misfits)
+    assert set(lake.scan("persona_assignments").collect()["persona_id"]) == {"one"}
+
+
+def test_files_of_a_version_are_known_until_it_is_gone(tmp_path):
+    lake = Lake(tmp_path)
+    assert lake.files("turns", version=-1) == frozenset()
+    lake.append("turns", [a_turn(turn_index=0)], writer="t")
+    first = lake.version("turns")
+    seen = lake.files("turns", version=first) or frozenset()
+    lake.append("turns", [a_turn(turn_index=2, user_id="b" * 32)], writer="t")
+    batches, files = lake.keys("turns", ["user_id"], beyond=seen)
+    assert [row for batch in batches for row in batch.rows()] == [("b" * 32,)]
+    assert seen < files
+    lake.erase(["b" * 32])
+    assert lake.files("turns", version=first) is None

@@ -47,14 +47,13 @@ def simulate(
 ) -> None:
     """Write logs of users with known minds, truth beside them."""
     from rapport.errors import ConfigError
-    from rapport.simulation import SimulationConfig, generate, write
+    from rapport.simulation import SimulationConfig, write_generated
 
     if out.exists() and any(out.iterdir()):
         raise ConfigError("--out", str(out), "the folder holds files; name a new or empty one")
-    log = generate(SimulationConfig(users=users, turns=turns, days=days, seed=seed))
-    write(log, out)
-    counts = {name: getattr(log, name).height for name in ("turns", "decisions", "feedback")}
-    show({"folder": str(out), "users": users, **counts}, as_json=json_)
+    config = SimulationConfig(users=users, turns=turns, days=days, seed=seed)
+    counts = write_generated(config, out)
+    show({"folder": str(out), **counts}, as_json=json_)
 
 
 @app.command(epilog="Example: rapport ingest esconv ../data/esconv")

@@ -1,7 +1,9 @@
-"""Text embedding by Ray Data: the encoder of `rapport.text` in a pool of actors."""
+"""Ray Data as a runner: texts through a pool of encoders, parts of users through tasks."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,11 @@ from rapport.pipeline.settings import ACTORS
 from rapport.users.embed import Block, embed_turns
 
 FloatArray = NDArray[np.float32]
+In = TypeVar("In")
+Out = TypeVar("Out")
 
+TASKS = 4
+"""Parts of users under way at once."""
 BATCH = 1024
 """Texts of a block: one task of an actor, sorted by length inside."""
 
@@ -53,6 +59,44 @@ def stream_texts(
     )
     for block in done.iter_batches(batch_size=None, batch_format="pyarrow"):
         yield _unpacked(block)
+
+
+def map_parts(
+    function: Callable[[In], Out], items: Iterable[In], *, tasks: int = TASKS
+) -> Iterator[Out]:
+    """Apply a function to items on a running Ray session, and give its results in their order.
+
+    What the builtin `map` does in one process. Items are made here and travel through the object
+    store, `tasks` of them at a time, so that they need no file that every node sees.
+
+    Args:
+        function: Pure; pickled, as are items and results.
+        items: Parts of users, see `rapport.users.parts`.
+        tasks: Items under way at once.
+    """
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+    def run(block: pa.Table) -> pa.Table:
+        done = [pickle.dumps(function(pickle.loads(item.as_py()))) for item in block["item"]]  # noqa: S301
+        return pa.table({"place": block["place"], "item": pa.array(done, pa.large_binary())})
+
+    waiting = iter(items)
+    while batch := list(islice(waiting, tasks)):
+        blocks = [_packed(place, item) for place, item in enumerate(batch)]
+        mapped = ray.data.from_arrow(blocks).map_batches(
+            run, batch_size=None, batch_format="pyarrow", num_cpus=1
+        )
+        rows = [row for table in _tables(mapped) for row in table.to_pylist()]
+        for row in sorted(rows, key=lambda row: int(row["place"])):
+            yield pickle.loads(row["item"])  # noqa: S301  (made by `run`)
+
+
+def _packed(place: int, item: object) -> pa.Table:
+    return pa.table({"place": [place], "item": pa.array([pickle.dumps(item)], pa.large_binary())})
+
+
+def _tables(data: ray.data.Dataset) -> Iterator[pa.Table]:
+    yield from data.iter_batches(batch_size=None, batch_format="pyarrow")
 
 
 def embed_texts_ray(

@@ -4,38 +4,45 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from rapport.cluster.data import stream_texts
+from rapport.cluster.data import map_parts, stream_texts
 from rapport.cluster.session import ray_session
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.pipeline.settings import EmbedConfig
-from rapport.scratch import replaced
 from rapport.text import load_encoder
-from rapport.users.embed import EmbedCounts, embed_users, missing_turns, stream_turns
+from rapport.users.embed import (
+    EmbedCounts,
+    EmbedSettings,
+    embed_users,
+    missing_turns,
+    stream_turns,
+)
 
 
 def embed_log(config: EmbedConfig) -> dict[str, Any]:
-    """Embed the turns that have no vector yet, and every user; leave the user encoder behind."""
+    """Embed the turns that have no vector yet and the users with something new."""
     home, lake = Home(config.home), lake_of(config)
     encoder = load_encoder(config.encoder)
     missing = missing_turns(lake, encoder_id=encoder.encoder_id, tenant=config.tenant)
     by_ray = missing >= config.threshold_turns
-    run = partial(
-        embed_users,
-        lake,
-        encoder_id=encoder.encoder_id,
+    settings = EmbedSettings(
         half_life_days=config.half_life_days,
-        budget_s=config.seconds,
+        refit=config.refit,
         tenant=config.tenant,
+        held_turns=config.held_turns,
+        scratch=home.work,
+        budget_s=config.seconds,
+        held_texts=config.held_texts,
+    )
+    run = partial(
+        embed_users, lake, encoder_id=encoder.encoder_id, settings=settings, work=home.work
     )
     if by_ray:
         stream = partial(stream_texts, encoder_uri=config.encoder, actors=config.actors)
         with ray_session(home):
-            fitted, counts = run(stream=stream)
+            _, counts = run(stream=stream, mapper=partial(map_parts, tasks=2 * config.actors))
     else:
-        fitted, counts = run(stream=lambda texts: stream_turns(texts, encoder))
-    with replaced(home.work / "encoder") as folder:
-        fitted.save(folder)
+        _, counts = run(stream=lambda texts: stream_turns(texts, encoder))
     return {**asdict(counts), "runner": "Ray Data" if by_ray else "one process", **_stopped(counts)}
 
 

@@ -1,6 +1,6 @@
 """What a format's reader is given, and what it gives back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ from rapport.errors import ConfigError
 from rapport.governance.tenants import TenantPolicy
 from rapport.home import user_key
 from rapport.ingest.quarantine import Reject
+
+CHUNK_ROWS = 50_000
+"""Rows read, checked and appended at once where a format is read in pieces."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Intake:
     policy: TenantPolicy
     declared: Sequence[str] | None = None
     """What the rows may be used for, said for all of them; none for the tenant's default."""
+
+    chunk_rows: int = CHUNK_ROWS
+    """Rows that a reader of large files holds at once."""
 
     def user_key(self, user_id: str) -> str:
         """Keyed hash under which the lake knows a user."""
@@ -62,5 +68,5 @@ class Batch:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Reader = Callable[[Sequence[Path], Intake], Batch]
+Reader = Callable[[Sequence[Path], Intake], Batch | Iterable[Batch]]
 """Reads every path of a format; raises `ConfigError` where nothing can be read."""

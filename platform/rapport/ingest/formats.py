@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rapport.errors import ConfigError, UnknownNameError
 from rapport.governance.tenants import TenantPolicy
-from rapport.ingest.batch import Batch, Intake, Reader
-from rapport.ingest.counts import Counts, Tally, reasons_of
+from rapport.ingest.batch import CHUNK_ROWS, Batch, Intake, Reader
+from rapport.ingest.counts import Counts, Tally, merged, reasons_of
 from rapport.ingest.esconv import read_esconv
-from rapport.ingest.landing import KEYS, Landed, land
+from rapport.ingest.landing import KEYS, Landed, Landing
 from rapport.ingest.quarantine import quarantine_rows
 from rapport.ingest.simulation import read_simulation
 from rapport.lake import Lake
@@ -27,6 +27,7 @@ def ingest(  # noqa: PLR0913  (one call is the whole of it)
     policy: TenantPolicy,
     tenant: str = "default",
     purposes: Sequence[str] | None = None,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> Counts:
     """Bring somebody's logs into the lake; good rows go in, bad ones to quarantine.
 
@@ -41,6 +42,7 @@ def ingest(  # noqa: PLR0913  (one call is the whole of it)
         policy: The tenant's.
         tenant: Whose users these are.
         purposes: What their rows may be used for; none for the policy's default.
+        chunk_rows: Rows held at once by formats that are read in pieces.
 
     Raises:
         UnknownNameError: No such format.
@@ -50,13 +52,21 @@ def ingest(  # noqa: PLR0913  (one call is the whole of it)
         raise UnknownNameError("format", format, sorted(FORMATS))
     if not paths:
         raise ConfigError("paths", list(paths), "name at least one file or folder")
-    intake = Intake(tenant=tenant, secret=secret, policy=policy, declared=purposes)
+    intake = Intake(
+        tenant=tenant, secret=secret, policy=policy, declared=purposes, chunk_rows=chunk_rows
+    )
     intake.purposes_for(None)  # refuses a purpose that is not known
-    batch = FORMATS[format]([Path(path) for path in paths], intake)
-    rejected = quarantine_rows(batch.rejects, tenant=tenant, source=format)
+    read = FORMATS[format]([Path(path) for path in paths], intake)
+    batches = [read] if isinstance(read, Batch) else read
+    landing = Landing(lake)
+    return merged(_landed(format, batch, landing=landing, tenant=tenant) for batch in batches)
+
+
+def _landed(format_: str, batch: Batch, *, landing: Landing, tenant: str) -> Counts:
+    rejected = quarantine_rows(batch.rejects, tenant=tenant, source=format_)
     rows = {**batch.tables, "quarantine": rejected}
-    landed = {name: land(lake, name, rows[name]) for name in KEYS if name in rows}
-    return _counted(format, batch, landed)
+    landed = {name: landing.land(name, rows[name]) for name in KEYS if name in rows}
+    return _counted(format_, batch, landed)
 
 
 def _counted(format_: str, batch: Batch, landed: Mapping[str, Landed]) -> Counts:

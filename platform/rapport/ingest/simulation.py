@@ -1,11 +1,10 @@
 """Format `simulation`: a folder that `rapport simulate` made.
 
 Rows are of schema version 1 already, with raw user ids: they are checked, their users hashed and
-their texts cleaned, whole columns at a time.
+their texts cleaned, some thousand at a time, whole columns of them.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from rapport.errors import ConfigError, RowError
 from rapport.ingest.batch import Batch, Intake
-from rapport.ingest.checks import faults
+from rapport.ingest.checks import Fault, faults
 from rapport.ingest.quarantine import Reject, dumped
 from rapport.ingest.texts import stored_texts
 from rapport.schema import CRISIS_FACET, CRISIS_TEXT, schema_of
@@ -26,62 +25,92 @@ _REMEDY = "make a folder with: rapport simulate --users 1500 --seed 1 --out DIR"
 _PRIVATE = ("user_id", "text")
 
 
-def read_simulation(paths: Sequence[Path], intake: Intake) -> Batch:
-    """Read the tables of simulated logs.
+def read_simulation(paths: Sequence[Path], intake: Intake) -> Iterator[Batch]:
+    """Read the tables of simulated logs, at most `intake.chunk_rows` rows at a time.
+
+    Turns come before decisions: a decision beside a crisis is known by its turn. What is kept of
+    the turns till then is where the crises were.
 
     Raises:
         ConfigError: A path that is no folder with such tables, or a table of another schema.
     """
-    tables: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
-    rejects: list[Reject] = []
-    read: Counter[str] = Counter()
-    for file in (file for path in paths for file in _files(path)):
-        frame = _stamped(file.stem, _read(file), intake)
-        read[file.stem] += frame.height
-        wrong = faults(file.stem, frame)
-        rejects += [
-            Reject.of(
-                RowError(fault.field, fault.reason),
-                table=file.stem,
-                position=f"{file.name} row {fault.row + 1}",
-                row=_shown(frame, fault.row),
+    found = [_files(path) for path in paths]
+    files = [files[name] for name in TABLES for files in found if name in files]
+    for file in files:
+        _check_columns(file)
+    crises = _crises(None)
+    for file in files:
+        for start, frame in _chunks(file, rows=intake.chunk_rows):
+            wrong = faults(file.stem, frame := _stamped(file.stem, frame, intake))
+            rejects = [_reject(file, frame, fault, start=start) for fault in wrong]
+            good = _without(frame, [fault.row for fault in wrong])
+            cleaned = _cleaned(file.stem, good, intake, crises=crises)
+            if file.stem == "turns":
+                crises = pl.concat([crises, _crises(cleaned)])
+            yield Batch(
+                tables={file.stem: cleaned.to_arrow()},
+                read={file.stem: frame.height},
+                rejects=rejects,
             )
-            for fault in wrong
-        ]
-        tables[file.stem].append(_without(frame, [fault.row for fault in wrong]))
-    merged = {name: pl.concat(frames) for name, frames in tables.items() if frames}
-    return Batch(
-        tables={name: frame.to_arrow() for name, frame in _cleaned(merged, intake).items()},
-        read=read,
-        rejects=rejects,
-    )
 
 
-def _files(folder: Path) -> list[Path]:
-    files = [folder / f"{name}.parquet" for name in TABLES]
-    found = [file for file in files if file.is_file()]
+def _files(folder: Path) -> dict[str, Path]:
+    files = {name: folder / f"{name}.parquet" for name in TABLES}
+    found = {name: file for name, file in files.items() if file.is_file()}
     if not found:
         raise ConfigError("path", str(folder), f"it is no simulated log; {_REMEDY}")
     return found
 
 
-def _read(file: Path) -> pl.DataFrame:
-    """Read a table with the columns of the schema; nullable ones that are missing become null."""
-    try:
-        table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        remedy = f"it is no readable parquet file ({type(error).__name__}); {_REMEDY}"
-        raise ConfigError("path", str(file), remedy) from error
-    columns = []
+def _check_columns(file: Path) -> None:
+    """Refuse a file that lacks a needed column, before anything is stored."""
+    with _opened(file) as parquet:
+        names = parquet.schema_arrow.names
     for field in schema_of(file.stem):
-        if field.name in table.column_names:
-            columns.append(_cast(table.column(field.name), field, file=file))
-        elif field.nullable:
-            columns.append(pa.nulls(table.num_rows, field.type))
-        else:
+        if not field.nullable and field.name not in names:
             raise ConfigError("path", str(file), f"column {field.name!r} is missing; {_REMEDY}")
+
+
+def _opened(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> ConfigError:
+    remedy = f"it is no readable parquet file ({type(error).__name__}); {_REMEDY}"
+    return ConfigError("path", str(file), remedy)
+
+
+def _chunks(file: Path, *, rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Rows of a table from its first one on, each chunk with the number of rows before it.
+
+    A table has one chunk at least.
+    """
+    start = 0
+    with _opened(file) as parquet:
+        try:
+            for batch in parquet.iter_batches(batch_size=rows):
+                yield start, _fitted(pa.table(batch), file=file)
+                start += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(file, error) from error
+        if not start:
+            yield 0, _fitted(parquet.schema_arrow.empty_table(), file=file)
+
+
+def _fitted(table: pa.Table, *, file: Path) -> pl.DataFrame:
+    """Rows with the columns of the schema; nullable ones that are missing become null."""
+    schema = schema_of(file.stem)
+    columns = [
+        _cast(table.column(field.name), field, file=file)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
     # Without the schema's own promise of no nulls: whether it is kept is what is checked next.
-    return pl.DataFrame(pa.Table.from_arrays(columns, names=schema_of(file.stem).names))
+    return pl.DataFrame(pa.Table.from_arrays(columns, names=schema.names))
 
 
 def _cast(column: pa.ChunkedArray, field: pa.Field, *, file: Path) -> pa.ChunkedArray:
@@ -90,6 +119,15 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, *, file: Path) -> pa.Chunked
     except (pa.ArrowException, ValueError) as error:
         remedy = f"column {field.name!r} is {column.type}, needed is {field.type}; {_REMEDY}"
         raise ConfigError("path", str(file), remedy) from error
+
+
+def _reject(file: Path, frame: pl.DataFrame, fault: Fault, *, start: int) -> Reject:
+    return Reject.of(
+        RowError(fault.field, fault.reason),
+        table=file.stem,
+        position=f"{file.name} row {start + fault.row + 1}",
+        row=_shown(frame, fault.row),
+    )
 
 
 def _stamped(table: str, frame: pl.DataFrame, intake: Intake) -> pl.DataFrame:
@@ -123,29 +161,29 @@ def _shown(frame: pl.DataFrame, row: int) -> str:
     return dumped({key: value for key, value in values.items() if key not in _PRIVATE})
 
 
-def _cleaned(tables: Mapping[str, pl.DataFrame], intake: Intake) -> dict[str, pl.DataFrame]:
-    replaced = _replaced(tables)
-    cleaned = {name: _hashed(frame, intake) for name, frame in tables.items()}
-    for name in ("turns", "feedback"):
-        if name in cleaned:
-            cleaned[name] = cleaned[name].with_columns(pl.col("text").replace(replaced))
-    if "turns" in cleaned:
+def _cleaned(
+    table: str, frame: pl.DataFrame, intake: Intake, *, crises: pl.DataFrame
+) -> pl.DataFrame:
+    """Hash users and clean texts; `crises` are of the turns before."""
+    frame = _hashed(frame, intake)
+    if table == "users":
+        return frame
+    replaced = _replaced(table, frame)
+    if table == "decisions":
+        return _weighed(frame, replaced=replaced, crises=crises)
+    frame = frame.with_columns(pl.col("text").replace(replaced))
+    if table == "turns":
         facet = pl.when(pl.col("text") == CRISIS_TEXT).then(pl.lit(CRISIS_FACET))
-        cleaned["turns"] = cleaned["turns"].with_columns(facet=facet.otherwise("facet"))
-    if "decisions" in cleaned:
-        cleaned["decisions"] = _weighed(
-            cleaned["decisions"], replaced=replaced, crises=_crises(cleaned.get("turns"))
-        )
-    return cleaned
+        frame = frame.with_columns(facet=facet.otherwise("facet"))
+    return frame
 
 
-def _replaced(tables: Mapping[str, pl.DataFrame]) -> dict[str, str]:
+def _replaced(table: str, frame: pl.DataFrame) -> dict[str, str]:
     """Texts that may not be stored as they are, and what stands for them."""
-    columns = [tables[name]["text"] for name in ("turns", "feedback") if name in tables]
-    if "decisions" in tables:
-        said = tables["decisions"].select(pl.col("candidates").explode().struct.field("text"))
-        columns.append(said["text"])
-    texts = pl.concat(columns).drop_nulls().unique(maintain_order=True) if columns else ()
+    said = pl.col("text")
+    if table == "decisions":
+        said = pl.col("candidates").explode().struct.field("text")
+    texts = frame.select(said).to_series().drop_nulls().unique(maintain_order=True)
     return {text: stored for text, stored in stored_texts(texts).items() if text != stored}
 
 

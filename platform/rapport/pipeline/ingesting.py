@@ -20,5 +20,6 @@ def ingest_logs(config: IngestConfig) -> dict[str, Any]:
         policy=policy_of(load_tenants(home.tenants), config.tenant),
         tenant=config.tenant,
         purposes=config.purposes,
+        chunk_rows=config.chunk_rows,
     )
     return counts.as_dict()

@@ -22,7 +22,7 @@ from rapport.policy.policy import Policy
 from rapport.policy.reward_model import RewardSettings, fit_reward_model
 from rapport.scratch import replaced, scratch_folder
 from rapport.text import load_encoder
-from rapport.users.embed import embed_users, stream_turns
+from rapport.users.embed import EmbedSettings, embed_users, stream_turns
 
 _REPLIES = 15
 _BRIEF = TrainingSettings(tokens=400, learning_rate=3e-3)
@@ -31,14 +31,13 @@ _BRIEF = TrainingSettings(tokens=400, learning_rate=3e-3)
 def embed_here(config: JobConfig) -> None:
     """Turns to vectors, in this process."""
     home, encoder = Home(config.home), load_encoder(config.encoder)
-    fitted, _ = embed_users(
+    embed_users(
         lake_of(config),
         stream=partial(stream_turns, encoder=encoder),
         encoder_id=encoder.encoder_id,
-        tenant=config.tenant,
+        settings=EmbedSettings(tenant=config.tenant),
+        work=home.work,
     )
-    with replaced(home.work / "encoder") as folder:
-        fitted.save(folder)
 
 
 def adapt_here(config: JobConfig) -> None:

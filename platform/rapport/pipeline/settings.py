@@ -6,8 +6,11 @@ from pydantic import Field
 
 from rapport.config import JobConfig
 from rapport.evaluation.verdict import GateSettings
+from rapport.ingest.batch import CHUNK_ROWS
 from rapport.language.settings import Curriculum, TrainingSettings
+from rapport.users.embed import HELD_TEXTS
 from rapport.users.encoder import HALF_LIFE_DAYS
+from rapport.users.parts import HELD_TURNS
 
 ACTORS = 2
 
@@ -20,6 +23,8 @@ class IngestConfig(JobConfig):
     paths: tuple[Path, ...]
     purposes: tuple[str, ...] | None = None
     """What the users agreed to; none takes the tenant's default."""
+    chunk_rows: int = Field(default=CHUNK_ROWS, ge=1)
+    """Rows held at once; a log of any length needs the memory of one chunk."""
 
 
 class EmbedConfig(JobConfig):
@@ -31,6 +36,12 @@ class EmbedConfig(JobConfig):
     """Processes of the Ray Data runner, one processor each."""
     half_life_days: float = HALF_LIFE_DAYS
     """Days after which an event counts half in a user's vector."""
+    refit: bool = False
+    """Whether to fit the user encoder anew, though the last one would be kept."""
+    held_texts: int = Field(default=HELD_TEXTS, ge=1)
+    """Texts read, sorted by length and embedded at once; bounds memory."""
+    held_turns: int = Field(default=HELD_TURNS, ge=1)
+    """Turns of users worked on at once; bounds memory."""
 
 
 class ScorersConfig(JobConfig):

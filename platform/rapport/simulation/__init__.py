@@ -1,7 +1,7 @@
 """Users with known minds: default input, ground truth of tests, environment and load."""
 
 from rapport.simulation.live import Reaction, SimulatedUser, live_users
-from rapport.simulation.logs import SimulatedLog, generate, read, simulate, write
+from rapport.simulation.logs import SimulatedLog, generate, read, simulate, write, write_generated
 from rapport.simulation.settings import SimulationConfig
 from rapport.simulation.truth import Values, expected_rewards, true_value, values
 
@@ -19,4 +19,5 @@ __all__ = [
     "true_value",
     "values",
     "write",
+    "write_generated",
 ]

@@ -20,7 +20,7 @@ _SESSIONS_A_TURN = 0.22
 
 def starts(step: Step, minds: Minds, *, config: SimulationConfig) -> FloatArray:
     """Seconds [N, T] from the start of the log at which each user message was sent."""
-    rng = np.random.default_rng([config.seed, 4, config.users])
+    rng = np.random.default_rng(config.seeds(4))
     span = config.days * _DAY_S
     pause = (step.pause_s + REPLY_S).T
     talk = np.concatenate([np.zeros((len(minds), 1)), pause[:, :-1].cumsum(axis=1)], axis=1)

@@ -47,7 +47,7 @@ class Step:
 
 def run(config: SimulationConfig) -> tuple[Minds, Step, FloatArray]:
     """Run a log: its minds, its exchanges stacked to [T, N, ...], and the moods [N] at the end."""
-    minds, rng = population(config), np.random.default_rng([config.seed, 3, config.users])
+    minds, rng = population(config), np.random.default_rng(config.seeds(3))
     now = beginning(minds)
     steps = [_exchange(minds, now, config=config, rng=rng) for _ in range(config.turns)]
     stacked = {f.name: np.stack([getattr(step, f.name) for step in steps]) for f in fields(Step)}

@@ -26,7 +26,7 @@ from rapport.simulation.minds import (
     topic_names,
 )
 from rapport.simulation.reactions import Heard, Reactions, clickable, respond
-from rapport.simulation.settings import SimulationConfig
+from rapport.simulation.settings import PART_USERS, SimulationConfig
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ class SimulatedUser:
     @classmethod
     def of_log(cls, log: SimulatedLog, index: int, *, seed: int = 0) -> "SimulatedUser":
         """User number `index` of a log, who goes on where the log ended."""
-        mind = population(log.config)[np.array([index])]
+        part = log.config.parts[index // PART_USERS]
+        mind = population(part)[np.array([index % PART_USERS])]
         mood = float(log.truth["mood"][index])
-        known = (user_id(log.config, index=index), mind, mood)
+        known = (user_id(part, index=index % PART_USERS), mind, mood)
         persona = int(mind.persona[0])
         return cls(persona, log.config.users * (seed + 1) + index, config=log.config, mind=known)
 

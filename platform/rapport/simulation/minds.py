@@ -105,7 +105,7 @@ def draw_minds(
 
 def population(config: SimulationConfig) -> Minds:
     """The minds behind a log, the same each time they are asked for."""
-    rng = np.random.default_rng([config.seed, 2, config.users])
+    rng = np.random.default_rng(config.seeds(2))
     # Dealt, not drawn: personas of equal size make chance 1 / K exactly.
     personas = rng.permutation(np.arange(config.users) % config.personas)
     return draw_minds(draw_world(config), personas, config=config, rng=rng)

@@ -12,6 +12,8 @@ from rapport.schema import content_id
 AGENT_SHARES = {"emotional_support": 0.7, "customer_support": 0.3}
 """Share of journeys that go to each agent, renormalised over the agents simulated."""
 MAX_PERSONAS = 6
+PART_USERS = 5_000
+"""Users simulated at once; a larger log is made of parts, so that it needs the memory of one."""
 SIMULATOR_VERSION = 1
 """Raised when the same settings give other rows; part of every id."""
 
@@ -38,6 +40,9 @@ class SimulationConfig(Config):
     start: datetime = datetime(2026, 1, 5, tzinfo=UTC)
     """Nothing in the log is earlier."""
 
+    part: tuple[int, int] | None = None
+    """Which part of a population too large to hold, and the users of all its parts."""
+
     @model_validator(mode="after")
     def _possible(self) -> "SimulationConfig":
         unknown = sorted(set(self.agents) - set(AGENT_SHARES) | set(self.agents) - set(agents()))
@@ -50,4 +55,24 @@ class SimulationConfig(Config):
     @property
     def run_id(self) -> str:
         """Names this log: the same settings always give the same ids, others give others."""
-        return content_id("simulation", SIMULATOR_VERSION, self.model_dump_json())
+        left_out = {"part"} if self.part is None else set()
+        return content_id("simulation", SIMULATOR_VERSION, self.model_dump_json(exclude=left_out))
+
+    @property
+    def parts(self) -> tuple["SimulationConfig", ...]:
+        """Settings of the parts of a large log: one world, users of their own; else itself."""
+        if self.users <= PART_USERS:
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={
+                    "users": min(PART_USERS, self.users - number * PART_USERS),
+                    "part": (number, self.users),
+                }
+            )
+            for number in range(-(-self.users // PART_USERS))
+        )
+
+    def seeds(self, use: int) -> list[int]:
+        """Seed of one use of chance, apart from other uses, numbers of users and parts."""
+        return [self.seed, use, self.users, *(self.part or ())]

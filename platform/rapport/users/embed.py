@@ -7,18 +7,31 @@ The text encoder comes in as a stream: `stream_turns` runs it in this process,
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rapport.errors import TooLittleDataError
+from rapport.known import KnownKeys
 from rapport.lake import Lake
 from rapport.progress import progress
 from rapport.text import TextEncoder
-from rapport.users.encoder import HALF_LIFE_DAYS, UserEncoder, UserVectors
-from rapport.users.timelines import events, messages
+from rapport.users.encoder import UserEncoder
+from rapport.users.parts import Mapper
+from rapport.users.states import (
+    PURPOSE,
+    Kept,
+    StateSettings,
+    aligned,
+    lists,
+    rows_of,
+    update_states,
+)
+from rapport.users.timelines import messages_of
+
+__all__ = ["aligned", "rows_of"]
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -29,8 +42,8 @@ Stream = Callable[[Sequence[str]], Iterator[Block]]
 """Embeds texts block by block, every row once, blocks in any order."""
 BLOCK = 1024
 """Texts of a block: enough to sort by length and pad little, few enough to stop in seconds."""
-PURPOSE = "infer_affect"
-"""What turns are read for here: a user's vector serves to infer persona and feeling."""
+HELD_TEXTS = 200_000
+"""Texts read, sorted by length and embedded at once: 20 MB of short ones."""
 _APPENDED = 4096  # turn vectors a commit to the lake
 
 
@@ -43,6 +56,11 @@ class EmbedCounts:
     embedded: int
     left: int
     users: int
+    """Users of the tenant."""
+    computed: int
+    """Users whose vector was computed; the others had nothing new."""
+    fitted: bool
+    """Whether the user encoder was fitted anew rather than kept."""
 
 
 def embed_turns(texts: Sequence[str], encoder: TextEncoder) -> FloatArray:
@@ -57,78 +75,71 @@ def stream_turns(texts: Sequence[str], encoder: TextEncoder) -> Iterator[Block]:
         yield np.arange(start, start + len(part)), embed_turns(part, encoder)
 
 
+@dataclass(frozen=True)
+class EmbedSettings(StateSettings):
+    """How turns and users are embedded."""
+
+    budget_s: float | None = None
+    """Seconds for turn vectors; turns left over wait for the next run."""
+    held_texts: int = HELD_TEXTS
+    """Texts read and embedded at once; bounds memory."""
+
+
 def embed_users(
     lake: Lake,
     *,
     stream: Stream,
     encoder_id: str,
-    half_life_days: float = HALF_LIFE_DAYS,
-    budget_s: float | None = None,
-    tenant: str = "default",
+    settings: EmbedSettings = EmbedSettings(),
+    work: Path | None = None,
+    mapper: Mapper = map,
 ) -> tuple[UserEncoder, EmbedCounts]:
     """Bring `turn_embeddings` and `user_embeddings` up to date.
 
-    Turn vectors are appended as they come, so a run that was stopped goes on where it was.
+    Turn vectors are appended as they come, so a run that was stopped goes on where it was. Which
+    users are computed, and when the user encoder is fitted anew: see
+    `rapport.users.states.update_states`. Memory is bounded by `held_texts` and `held_turns`.
 
     Args:
         lake: Read for the purpose `infer_affect`.
         stream: Runs the text encoder.
         encoder_id: Names the encoder; vectors of another one are not reused.
-        half_life_days: Days after which an event counts half.
-        budget_s: Seconds for turn vectors; turns left over wait for the next run.
-        tenant: Whose users.
+        settings: How.
+        work: Folder that keeps the user encoder and what it has seen from run to run; none
+            computes all users anew.
+        mapper: Runs the parts of users.
 
     Raises:
         TooLittleDataError: No message may be embedded.
     """
-    turns, missing = _missing(lake, encoder_id, tenant)
+    turns, missing = _counts(lake, encoder_id, settings.tenant)
     embedded = _append_missing(
-        lake, missing, stream=stream, encoder_id=encoder_id, budget_s=budget_s
+        lake, missing, stream=stream, encoder_id=encoder_id, settings=settings
     )
-    encoder, users = encode_users(
-        lake, encoder_id=encoder_id, half_life_days=half_life_days, tenant=tenant
+    updated = update_states(
+        lake,
+        encoder_id=encoder_id,
+        settings=settings,
+        kept=Kept.load(work) if work else None,
+        mapper=mapper,
     )
+    if work:
+        updated.kept.save(work)
     counts = EmbedCounts(
         turns=turns,
-        known=turns - missing.height,
+        known=turns - missing,
         embedded=embedded,
-        left=missing.height - embedded,
-        users=len(users.user_ids),
+        left=missing - embedded,
+        users=updated.users,
+        computed=updated.computed,
+        fitted=updated.fitted,
     )
-    return encoder, counts
+    return updated.kept.encoder, counts
 
 
 def missing_turns(lake: Lake, *, encoder_id: str, tenant: str = "default") -> int:
     """How many turns `embed_users` would embed now: what to choose its runner by."""
-    return _missing(lake, encoder_id, tenant)[1].height
-
-
-def encode_users(
-    lake: Lake, *, encoder_id: str, half_life_days: float, tenant: str = "default"
-) -> tuple[UserEncoder, UserVectors]:
-    """Fit the user encoder on the population and replace the tenant's `user_embeddings`.
-
-    Raises:
-        TooLittleDataError: No turn has a vector.
-    """
-    happened = events(lake, purpose=PURPOSE, tenant=tenant)
-    known = turn_vectors(lake, encoder_id=encoder_id, tenant=tenant)
-    rows, vectors = aligned(happened, known)
-    encoder = UserEncoder.fit(
-        happened, encoder_id=encoder_id, dim=vectors.shape[1], half_life_days=half_life_days
-    )
-    users = encoder.encode(happened, rows, vectors)
-    table = pa.table(
-        {
-            "tenant": [tenant] * len(users.user_ids),
-            "user_id": users.user_ids,
-            "encoder_id": [encoder_id] * len(users.user_ids),
-            "last_event_ts": users.last_event_ts.to_arrow(),
-            "vector": _lists(users.vectors),
-        }
-    )
-    lake.replace("user_embeddings", table, where=rows_of(tenant))
-    return encoder, users
+    return _counts(lake, encoder_id, tenant)[1]
 
 
 def turn_vectors(lake: Lake, *, encoder_id: str, tenant: str = "default") -> pl.DataFrame:
@@ -142,60 +153,76 @@ def turn_vectors(lake: Lake, *, encoder_id: str, tenant: str = "default") -> pl.
     )
 
 
-def rows_of(tenant: str) -> str:
-    """Predicate of a tenant's rows in a derived table."""
-    quoted = tenant.replace("'", "''")
-    return f"tenant = '{quoted}'"
+def _counts(lake: Lake, encoder_id: str, tenant: str) -> tuple[int, int]:
+    """Number of turns that may be embedded, and of those without a vector of this encoder."""
+    wrote = messages_of(lake, purpose=PURPOSE, tenant=tenant).select("turn_id")
+    known = _known(lake, encoder_id, tenant)
+    turns = missing = 0
+    for batch in lake.batches(wrote):
+        turns += batch.height
+        missing += batch.height - int(known.holds(batch).sum())
+    return turns, missing
 
 
-def aligned(wanted: pl.DataFrame, known: pl.DataFrame) -> tuple[IntArray, FloatArray]:
-    """Row of each wanted `turn_id` in the matrix of known vectors, -1 for none, and the matrix.
-
-    Raises:
-        TooLittleDataError: Nothing is known.
-    """
-    if known.is_empty():
-        raise TooLittleDataError("turns with a vector", 0, 1)
-    numbered = known.select("turn_id").with_row_index("row")
-    joined = wanted.select("turn_id").join(
-        numbered, on="turn_id", how="left", maintain_order="left"
+def _known(lake: Lake, encoder_id: str, tenant: str) -> KnownKeys:
+    known = KnownKeys()
+    rows = lake.scan("turn_embeddings").filter(
+        pl.col("tenant") == tenant, pl.col("encoder_id") == encoder_id
     )
-    rows = joined["row"].cast(pl.Int64).fill_null(-1).to_numpy()
-    width = known["vector"].list.len().item(0)
-    return rows, known["vector"].list.to_array(width).to_numpy().astype(np.float32)
+    for batch in lake.batches(rows.select("turn_id")):
+        known.add(batch)
+    return known
 
 
-def _missing(lake: Lake, encoder_id: str, tenant: str) -> tuple[int, pl.DataFrame]:
-    """Number of turns there are, and those that have no vector of this encoder."""
-    wrote = messages(lake, purpose=PURPOSE, tenant=tenant)
-    known = (
-        lake.scan("turn_embeddings")
-        .filter(pl.col("tenant") == tenant, pl.col("encoder_id") == encoder_id)
-        .select("turn_id")
-        .collect()
-    )
-    return wrote.height, wrote.join(known, on="turn_id", how="anti", maintain_order="left")
+def _missing(lake: Lake, *, encoder_id: str, settings: EmbedSettings) -> Iterator[pl.DataFrame]:
+    """Turns without a vector, some at a time, each time the longest texts first."""
+    known = _known(lake, encoder_id, settings.tenant)
+    wrote = messages_of(lake, purpose=PURPOSE, tenant=settings.tenant)
+    waiting: list[pl.DataFrame] = []
+    for batch in lake.batches(wrote.select("tenant", "turn_id", "user_id", "ts", "text")):
+        waiting.append(batch.filter(~pl.Series(known.holds(batch.select("turn_id")))))
+        if sum(frame.height for frame in waiting) >= settings.held_texts:
+            yield _longest_first(waiting)
+            waiting = []
+    yield _longest_first(waiting)
+
+
+def _longest_first(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    if not frames:
+        return pl.DataFrame()
+    length = pl.col("text").str.len_bytes()
+    return pl.concat(frames).sort(length, descending=True, maintain_order=True)
 
 
 def _append_missing(
-    lake: Lake, missing: pl.DataFrame, *, stream: Stream, encoder_id: str, budget_s: float | None
+    lake: Lake, missing: int, *, stream: Stream, encoder_id: str, settings: EmbedSettings
 ) -> int:
-    deadline = time.monotonic() + (budget_s or np.inf)
+    if not missing:
+        return 0
+    deadline = time.monotonic() + (settings.budget_s or np.inf)
     done = 0
-    waiting: list[Block] = []
-    with progress("embedding turns", missing.height) as advance:
-        for rows, vectors in stream(missing["text"].to_list()) if missing.height else ():
-            waiting.append((rows, vectors))
-            done += len(rows)
-            advance(len(rows))
-            late = time.monotonic() > deadline
-            if late or sum(len(block[0]) for block in waiting) >= _APPENDED:
-                _append(lake, missing, waiting, encoder_id)
-                waiting = []
-            if late:
-                break
-    _append(lake, missing, waiting, encoder_id)
+    with progress("embedding turns", missing) as advance:
+        for turns in _missing(lake, encoder_id=encoder_id, settings=settings):
+            for rows in _embedded(lake, turns, stream=stream, encoder_id=encoder_id):
+                done += rows
+                advance(rows)
+                if time.monotonic() > deadline:
+                    return done
     return done
+
+
+def _embedded(lake: Lake, turns: pl.DataFrame, *, stream: Stream, encoder_id: str) -> Iterator[int]:
+    """Embed and append turns; gives the number of each block, which may wait to be appended."""
+    waiting: list[Block] = []
+    try:
+        for rows, vectors in stream(turns["text"].to_list()) if turns.height else ():
+            waiting.append((rows, vectors))
+            if sum(len(block[0]) for block in waiting) >= _APPENDED:
+                _append(lake, turns, waiting, encoder_id)
+                waiting = []
+            yield len(rows)
+    finally:
+        _append(lake, turns, waiting, encoder_id)
 
 
 def _append(lake: Lake, turns: pl.DataFrame, blocks: list[Block], encoder_id: str) -> None:
@@ -206,11 +233,5 @@ def _append(lake: Lake, turns: pl.DataFrame, blocks: list[Block], encoder_id: st
     table = turns[rows].select("tenant", "turn_id", "user_id", "ts").to_arrow()
     table = table.append_column("encoder_id", pa.array([encoder_id] * len(rows)))
     lake.append(
-        "turn_embeddings", table.append_column("vector", _lists(vectors)), writer="embed_users"
+        "turn_embeddings", table.append_column("vector", lists(vectors)), writer="embed_users"
     )
-
-
-def _lists(vectors: FloatArray) -> pa.ListArray:
-    """[N, D] as a column of `list<float32>`."""
-    offsets = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
-    return pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))

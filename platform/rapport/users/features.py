@@ -1,5 +1,6 @@
 """Behaviour: every event becomes counts in percentile buckets, so that counts can be decayed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,16 +35,28 @@ class Cuts:
 
 def fit_cuts(events: pl.DataFrame) -> Cuts:
     """Cut points of a population's timeline; a value never seen is not cut."""
-    gaps = gaps_s(events)
-    cuts = {}
-    for name in MEASURES:
-        measured = (
-            gaps if name == "gap" else events.filter(pl.col("kind") == name)["value"].to_numpy()
-        )
-        known = measured[np.isfinite(measured)]
-        points = np.quantile(known, np.arange(1, BUCKETS) / BUCKETS) if len(known) else []
-        cuts[name] = tuple(float(point) for point in points)
-    return Cuts(**cuts)
+    return cuts_of(measures(events))
+
+
+def measures(events: pl.DataFrame) -> dict[str, RealArray]:
+    """Values measured in a timeline, by `MEASURES`; of disjoint users they may be put together."""
+    found = {
+        name: events.filter(pl.col("kind") == name)["value"].cast(pl.Float64).to_numpy()
+        for name in MEASURES
+    }
+    found["gap"] = gaps_s(events)
+    return {name: values[np.isfinite(values)] for name, values in found.items()}
+
+
+def cuts_of(measured: Mapping[str, RealArray]) -> Cuts:
+    """Cut points of finite values, by `MEASURES`."""
+    fifths = np.arange(1, BUCKETS) / BUCKETS
+    return Cuts(
+        **{
+            name: tuple(np.quantile(values, fifths).tolist()) if len(values) else ()
+            for name, values in measured.items()
+        }
+    )
 
 
 def gaps_s(events: pl.DataFrame) -> RealArray:

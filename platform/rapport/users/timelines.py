@@ -9,6 +9,7 @@ KINDS = ("message", "click", "task_step", "rating", "dwell")
 """Kinds of event a timeline holds; `rating` and `dwell` are feedback, the others turns."""
 _ACTIONS = ("click", "task_step")
 _METRICS = ("rating", "dwell")
+_ORDER = ("user_id", "ts", "kind", "turn_id")
 _EVENT = ("user_id", "ts", "kind", "value", "turn_id")
 
 
@@ -18,27 +19,28 @@ def messages(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFra
     Returns:
         Columns `tenant, user_id, conversation_id, turn_id, turn_index, ts, text, agent_id`.
     """
+    rows = messages_of(lake, purpose=purpose, tenant=tenant)
+    return rows.sort("user_id", "ts", "turn_index").collect()
+
+
+def messages_of(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.LazyFrame:
+    """The rows of `messages`, lazily and in no order."""
     turns = lake.scan("turns", purpose=purpose)
-    return (
-        turns.filter(
-            pl.col("tenant") == tenant,
-            pl.col("role") == "user",
-            pl.col("kind") == "message",
-            pl.col("text").is_not_null(),
-            pl.col("facet").fill_null("") != CRISIS_FACET,
-        )
-        .select(
-            "tenant",
-            "user_id",
-            "conversation_id",
-            "turn_id",
-            "turn_index",
-            "ts",
-            "text",
-            "agent_id",
-        )
-        .sort("user_id", "ts", "turn_index")
-        .collect()
+    return turns.filter(
+        pl.col("tenant") == tenant,
+        pl.col("role") == "user",
+        pl.col("kind") == "message",
+        pl.col("text").is_not_null(),
+        pl.col("facet").fill_null("") != CRISIS_FACET,
+    ).select(
+        "tenant",
+        "user_id",
+        "conversation_id",
+        "turn_id",
+        "turn_index",
+        "ts",
+        "text",
+        "agent_id",
     )
 
 
@@ -50,13 +52,27 @@ def events(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFrame
         null for the others; `turn_id` is null for feedback and for messages of a crisis or
         without text, which count as events and carry no vector.
     """
+    return in_order(events_of(lake, purpose=purpose, tenant=tenant).collect())
+
+
+def events_of(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.LazyFrame:
+    """The rows of `events`, lazily and in no order."""
     turns = lake.scan("turns", purpose=purpose).filter(pl.col("tenant") == tenant)
     feedback = lake.scan("feedback", purpose=purpose).filter(pl.col("tenant") == tenant)
-    return timeline(turns, feedback).collect()
+    return _merged(turns, feedback)
+
+
+def in_order(events: pl.DataFrame) -> pl.DataFrame:
+    """Events of whole users by user and time."""
+    return events.sort(*_ORDER, maintain_order=True)
 
 
 def timeline(turns: pl.LazyFrame, feedback: pl.LazyFrame) -> pl.LazyFrame:
     """Merge rows of `turns` and `feedback` into one timeline; see `events`."""
+    return _merged(turns, feedback).sort(*_ORDER, maintain_order=True)
+
+
+def _merged(turns: pl.LazyFrame, feedback: pl.LazyFrame) -> pl.LazyFrame:
     readable = pl.col("text").is_not_null() & (pl.col("facet").fill_null("") != CRISIS_FACET)
     wrote = turns.filter(pl.col("role") == "user", pl.col("kind") == "message").with_columns(
         turn_id=pl.when(readable).then(pl.col("turn_id")), value=pl.lit(None, pl.Float64)
@@ -68,4 +84,4 @@ def timeline(turns: pl.LazyFrame, feedback: pl.LazyFrame) -> pl.LazyFrame:
         pl.col("metric_name").is_in(_METRICS), pl.col("value").is_finite()
     ).with_columns(kind=pl.col("metric_name"), turn_id=pl.lit(None, pl.String))
     parts = [part.select(_EVENT) for part in (wrote, acted, reported)]
-    return pl.concat(parts).sort("user_id", "ts", "kind", "turn_id", maintain_order=True)
+    return pl.concat(parts)

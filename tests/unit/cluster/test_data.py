@@ -1,6 +1,6 @@
 import numpy as np
 
-from rapport.cluster.data import embed_texts_ray, stream_texts
+from rapport.cluster.data import embed_texts_ray, map_parts, stream_texts
 from rapport.cluster.session import ray_session
 from rapport.home import Home
 from rapport.testing import tiny_encoder
@@ -19,3 +19,13 @@ def test_both_runners_give_the_same_vectors_in_the_same_order(tmp_path):
     assert there.dtype == np.float32
     # Batches differ between the runners, and bf16 keeps 8 bits: cosine is what must agree.
     assert ((here * there).sum(axis=1) > 0.9999).all()
+
+
+def test_parts_come_back_in_order_whoever_runs_them(tmp_path):
+    items = [(n, f"{'long ' * n}") for n in range(9)]
+
+    def measured(item):
+        return item[0], len(item[1])
+
+    with ray_session(Home(tmp_path / "home"), cpus=2):
+        assert list(map_parts(measured, items, tasks=4)) == list(map(measured, items))

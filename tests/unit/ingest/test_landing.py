@@ -2,9 +2,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
-from rapport.ingest.landing import WRITER, land
+from rapport.ingest.landing import WRITER, Landing
 from rapport.schema import to_table
 from rapport.testing.rows import a_turn
+
+
+def land(lake, table, rows):
+    return Landing(lake).land(table, rows)
 
 
 def turns(*numbers, **columns):
@@ -53,6 +57,17 @@ def test_several_at_once_land_each_row_once(lake):
     assert indexes(lake) == list(range(40))
     assert sum(one.fresh.height for one in landed) == 40
     assert sum(one.duplicate for one in landed) == 120
+
+
+def test_chunks_of_one_ingest_know_each_other_and_what_others_wrote_meanwhile(lake):
+    landing = Landing(lake)
+    assert landing.land("turns", turns(0, 1)).duplicate == 0
+    land(lake, "turns", turns(2))
+    third = landing.land("turns", turns(1, 2, 3))
+    assert (third.fresh["turn_index"].to_list(), third.duplicate) == ([3], 2)
+    lake.compact("turns")
+    assert landing.land("turns", turns(0, 1, 2, 3, 4)).fresh["turn_index"].to_list() == [4]
+    assert indexes(lake) == [0, 1, 2, 3, 4]
 
 
 def test_two_writers_with_overlapping_rows_lose_none(lake):

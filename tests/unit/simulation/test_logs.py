@@ -6,7 +6,16 @@ import pytest
 
 from rapport.errors import DataError
 from rapport.schema import schema_of, to_table
-from rapport.simulation import SimulatedLog, SimulationConfig, generate, read, simulate, write
+from rapport.simulation import (
+    SimulatedLog,
+    SimulatedUser,
+    SimulationConfig,
+    generate,
+    read,
+    simulate,
+    write,
+    write_generated,
+)
 from rapport.simulation.logs import TABLES, TRUTHS
 
 LOG = simulate(80, 10, seed=3)
@@ -30,6 +39,22 @@ def test_a_log_comes_back_from_its_folder_as_it_was(tmp_path: Path):
         "turns.parquet",
         "users.parquet",
     ]
+
+
+def test_a_large_log_is_made_in_parts_of_one_world_whose_users_are_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("rapport.simulation.settings.PART_USERS", 30)
+    monkeypatch.setattr("rapport.simulation.live.PART_USERS", 30)
+    config = SimulationConfig(users=80, turns=3, seed=3)
+    log = generate(config)
+    assert log.users["user_id"].n_unique() == log.truth.height == 80
+    assert log.turns["turn_id"].n_unique() == log.turns.height
+    assert set(log.users["user_id"]).isdisjoint(simulate(30, 3, seed=3).users["user_id"])
+    rows = write_generated(config, tmp_path)
+    assert same(log, read(tmp_path))
+    assert rows == json.loads((tmp_path / "log.json").read_text())["rows"]
+    assert rows["turns"] == log.turns.height
+    late = SimulatedUser.of_log(log, 70)
+    assert (late.user_id, late.persona) == log.truth.select("user_id", "persona").row(70)
 
 
 def test_the_folder_states_seed_settings_and_logging_policy(tmp_path: Path):

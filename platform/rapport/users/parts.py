@@ -1,0 +1,78 @@
+"""Whole users in parts small enough to hold: rows are dealt out once, then read part by part."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from rapport.scratch import scratch_folder
+
+Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""Applies a function to parts and gives the results in their order: `map` in this process,
+`rapport.cluster.data.map_parts` on a Ray session."""
+
+HELD_TURNS = 10_000
+"""Turns of a part: with vectors of 384 about 100 MB while a part is worked on."""
+_HASH_SEED = 7
+
+
+class Parts:
+    """Rows of several tables, dealt by user into parts; one user's rows lie in one part.
+
+    One pass over a table writes all parts, to Arrow files in a private temporary folder, so that
+    N rows cost O(N) to read part by part. Parts are a random sample of the users, and the same
+    for the same number of parts. Holds no text.
+    """
+
+    def __init__(self, rows: int, *, held: int = HELD_TURNS, scratch: Path | None = None) -> None:
+        """Make room for about `rows` rows of the largest table, `held` of them a part.
+
+        Args:
+            rows: How many there are.
+            held: How many to hold at once; a user with more is held whole.
+            scratch: Where the temporary folder is made, none for the system's place.
+        """
+        self.count = max(1, -(-rows // held))
+        self._closing = ExitStack()
+        parent = scratch or Path(tempfile.gettempdir())
+        self._folder = self._closing.enter_context(scratch_folder(parent, ".parts."))
+
+    def __enter__(self) -> "Parts":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def write(self, name: str, batches: Iterable[pl.DataFrame]) -> None:
+        """Deal a table's batches, one at least, each with a column `user_id`."""
+        code = pl.col("user_id").hash(_HASH_SEED) % self.count
+        writers: dict[int, pa.RecordBatchStreamWriter] = {}
+        with ExitStack() as closing:
+            for batch in batches:
+                shares = batch.with_columns(part=code).partition_by("part", as_dict=True)
+                for part in range(self.count):
+                    rows = shares.get((part,))
+                    if rows is None and part in writers:
+                        continue
+                    table = (batch.clear() if rows is None else rows.drop("part")).to_arrow()
+                    if part not in writers:
+                        file = pa.ipc.new_stream(self._file(name, part), table.schema)
+                        writers[part] = closing.enter_context(file)
+                    writers[part].write_table(table)
+
+    def read(self, name: str, part: int) -> pl.DataFrame:
+        """Rows of one part, in the order in which they came."""
+        with pa.memory_map(self._file(name, part)) as source, pa.ipc.open_stream(source) as rows:
+            return pl.DataFrame(rows.read_all())
+
+    def items(self, *names: str) -> Iterator[tuple[pl.DataFrame, ...]]:
+        """The parts one after another, each as its rows of the named tables."""
+        for part in range(self.count):
+            yield tuple(self.read(name, part) for name in names)
+
+    def _file(self, name: str, part: int) -> str:
+        return str(self._folder / f"{name}-{part}.arrow")
