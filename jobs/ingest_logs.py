@@ -22,10 +22,13 @@ class IngestConfig(JobConfig):
     """What to read."""
 
     format: str
-    """`simulation` or `esconv`."""
-    paths: tuple[Path, ...]
+    """A name in `rapport.ingest.FORMATS`."""
+    paths: tuple[str, ...]
+    """Files, folders, globs or object-store URIs."""
     purposes: tuple[str, ...] | None = None
     """What the users agreed to; none takes the tenant's default."""
+    mapping: Path | None = None
+    """YAML file `our field: their column`; none for a log that has our names."""
 
 
 def ingest_logs(config: IngestConfig) -> dict[str, Any]:
@@ -39,6 +42,7 @@ def ingest_logs(config: IngestConfig) -> dict[str, Any]:
         policy=policy_of(load_tenants(home.tenants), config.tenant),
         tenant=config.tenant,
         purposes=config.purposes,
+        mapping=config.mapping,
     )
     return counts.as_dict()
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from rapport.ingest.quarantine import Reject
@@ -21,6 +21,10 @@ class Tally:
     duplicate: int = 0
     """Already there, or twice in the input."""
     quarantined: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Tally(*(one + two for one, two in pairs))
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,24 @@ class Counts:
             "quarantine": asdict(self.quarantine),
             "reasons": dict(self.reasons),
         }
+
+
+def merged(parts: Iterable[Counts]) -> Counts:
+    """Counts of the batches of one ingest, one at least, as counts of the whole.
+
+    Facts that are numbers add up, of others the last one stands.
+    """
+    whole, *others = parts
+    tables: dict[str, Tally] = dict(whole.tables)
+    quarantine, reasons, facts = whole.quarantine, Counter(whole.reasons), dict(whole.facts)
+    for part in others:
+        for name, tally in part.tables.items():
+            tables[name] = tables.get(name, Tally()) + tally
+        quarantine += part.quarantine
+        reasons.update(part.reasons)
+        numbers = {name: value for name, value in part.facts.items() if isinstance(value, int)}
+        facts |= {**part.facts, **{name: facts.get(name, 0) + n for name, n in numbers.items()}}
+    return Counts(whole.format, tables, quarantine, dict(reasons.most_common()), facts)
 
 
 def reasons_of(rejects: Iterable[Reject]) -> dict[str, int]:
