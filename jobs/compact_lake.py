@@ -1,15 +1,31 @@
-"""The lake taken care of: texts past their time, small files, versions that nobody names.
+"""Small files merged, old texts blanked, and versions that no release names swept away.
 
     python -m jobs.compact_lake --home .rapport
 
-Safe beside everything else and after a crash. `retention_days` stands in the tenants file. Old
-versions stay as long as a release or a candidate was made from them.
+Runs beside the others; run it when nobody waits, for example once a night.
 """
 
 import sys
 
-from rapport.pipeline.compaction import CompactConfig, compact_lake
-from rapport.runner import run_job
+from rapport.config import JobConfig
+from rapport.pipeline.job import Job, Result
+from rapport.pipeline.running import run_job
+from rapport.schema import SCHEMAS
+
+
+def compact_lake(config: JobConfig) -> Result:
+    """Merge, blank and sweep every table."""
+    from rapport.pipeline import compaction
+
+    return compaction.compact_lake(config)
+
+
+JOB = Job(
+    config=JobConfig,
+    call=compact_lake,
+    reads=(*(name for name in SCHEMAS if name != "runs"), "tenants"),
+    writes=tuple(name for name in SCHEMAS if name != "runs"),
+)
 
 if __name__ == "__main__":
-    sys.exit(run_job(CompactConfig, compact_lake, file=__file__))
+    sys.exit(run_job(JOB, file=__file__))

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -114,6 +115,20 @@ def offline() -> bool:
 def ray_address() -> str | None:
     """Address of a running Ray cluster to join, or none to start a local one."""
     return os.environ.get("RAY_ADDRESS") or None
+
+
+def object_store_query(uri: str) -> str:
+    """Query to add to an S3 URI for Arrow: region and endpoint from the variables Delta reads.
+
+    Without them Arrow asks AWS for the bucket's region, which other servers do not answer.
+    """
+    if not uri.startswith("s3://") or "?" in uri:
+        return ""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    scheme, found, host = (os.environ.get("AWS_ENDPOINT_URL") or "").partition("://")
+    parts = {"region": region, "endpoint_override": host} | ({"scheme": scheme} if found else {})
+    stated = urlencode({key: value for key, value in parts.items() if value})
+    return f"?{stated}" if stated else ""
 
 
 def _from_file(file: Path, section: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Commands of `rapport`, one function each; the work is in the library."""
 
+import json
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -56,11 +57,26 @@ def simulate(
     show({"folder": str(out), **counts}, as_json=json_)
 
 
-@app.command(epilog="Example: rapport ingest esconv ../data/esconv")
+@app.command(epilog="Example: rapport ingest openai-jsonl 'exports/*.jsonl.gz' --mapping map.yaml")
 @plainly
 def ingest(
-    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="simulation or esconv")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...")],
+    format_: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="simulation, esconv, openai-jsonl, turns-parquet, turns-csv, users-csv or "
+            "decisions-parquet",
+        ),
+    ],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Files, folders, globs in quotes, or URIs (s3://, gs://)."
+        ),
+    ],
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="YAML file of lines `our field: their column`.")
+    ] = None,
     tenant: Annotated[str, typer.Option("--tenant")] = "default",
     purposes: Annotated[
         str | None, typer.Option("--purposes", help="Comma-separated; default: the tenant's.")
@@ -69,8 +85,10 @@ def ingest(
     json_: JsonOption = False,
 ) -> None:
     """Bring somebody's logs into the lake; running it again changes nothing."""
-    sets = [f"format={format_}", f"tenant={tenant}"]
-    sets.append("paths=[" + ", ".join(f'"{path.absolute()}"' for path in paths) + "]")
+    places = [path if "://" in path else str(Path(path).absolute()) for path in paths]
+    sets = [f"format={format_}", f"tenant={tenant}", f"paths={json.dumps(places)}"]
+    if mapping:
+        sets.append(f"mapping={json.dumps(str(mapping.absolute()))}")
     if purposes:
         sets.append(f"purposes=[{purposes}]")
     with Home(home).lock("run"):
@@ -122,8 +140,6 @@ def sql(
     json_: JsonOption = False,
 ) -> None:
     """Query the lake with DuckDB, read only."""
-    import json
-
     from rapport.cli.printing import print_rows
     from rapport.lake import to_json_rows
 

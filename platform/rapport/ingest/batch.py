@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +9,8 @@ import pyarrow as pa
 from rapport.errors import ConfigError
 from rapport.governance.tenants import TenantPolicy
 from rapport.home import user_key
+from rapport.ingest.history import History
+from rapport.ingest.mapping import AS_NAMED, FieldMap
 from rapport.ingest.quarantine import Reject
 
 CHUNK_ROWS = 50_000
@@ -26,7 +27,10 @@ class Intake:
     policy: TenantPolicy
     declared: Sequence[str] | None = None
     """What the rows may be used for, said for all of them; none for the tenant's default."""
-
+    mapping: FieldMap = AS_NAMED
+    """Names that the log has for our fields."""
+    history: History | None = None
+    """What the lake holds of the same tenant already; none for nothing."""
     chunk_rows: int = CHUNK_ROWS
     """Rows that a reader of large files holds at once."""
 
@@ -68,5 +72,6 @@ class Batch:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Reader = Callable[[Sequence[Path], Intake], Batch | Iterable[Batch]]
-"""Reads every path of a format; raises `ConfigError` where nothing can be read."""
+Reader = Callable[[Sequence[str], Intake], Batch | Iterable[Batch]]
+"""Reads every path of a format, whole or batch by batch; raises `ConfigError` where nothing can be
+read. A batch is landed before the next is asked for, so memory holds one of them."""

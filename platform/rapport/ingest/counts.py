@@ -60,7 +60,10 @@ class Counts:
 
 
 def merged(parts: Iterable[Counts]) -> Counts:
-    """Counts of the batches of one ingest, one at least, as counts of the whole."""
+    """Counts of the batches of one ingest, one at least, as counts of the whole.
+
+    Facts that are numbers add up, of others the last one stands.
+    """
     whole, *others = parts
     tables: dict[str, Tally] = dict(whole.tables)
     quarantine, reasons, facts = whole.quarantine, Counter(whole.reasons), dict(whole.facts)
@@ -69,7 +72,8 @@ def merged(parts: Iterable[Counts]) -> Counts:
             tables[name] = tables.get(name, Tally()) + tally
         quarantine += part.quarantine
         reasons.update(part.reasons)
-        facts |= part.facts
+        numbers = {name: value for name, value in part.facts.items() if isinstance(value, int)}
+        facts |= {**part.facts, **{name: facts.get(name, 0) + n for name, n in numbers.items()}}
     return Counts(whole.format, tables, quarantine, dict(reasons.most_common()), facts)
 
 

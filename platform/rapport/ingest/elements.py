@@ -1,12 +1,10 @@
 """JSON records of a file: one a line, or the elements of one array, in bounded memory."""
 
-import gzip
 import io
 import json
 import re
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from rapport.ingest.lines import (
@@ -15,6 +13,7 @@ from rapport.ingest.lines import (
     MAX_BYTES,
     NOT_UTF8,
     TOO_LONG,
+    Openable,
     first_byte,
     lines,
     opened,
@@ -38,13 +37,13 @@ class Element(NamedTuple):
     problem: str | None = None
 
 
-def elements(path: Path, *, opening: re.Pattern[str]) -> Iterator[Element]:
+def elements(path: Openable, *, opening: re.Pattern[str]) -> Iterator[Element]:
     """Records of a file that holds one a line or one JSON array of them.
 
     A broken element of an array ends where `opening`, the beginning of a record, is next met.
 
     Args:
-        path: Plain or gzip.
+        path: Plain, gzip or zstd.
         opening: Matches where a record of an array begins, its brace included.
 
     Raises:
@@ -55,7 +54,7 @@ def elements(path: Path, *, opening: re.Pattern[str]) -> Iterator[Element]:
     return _lines(path)
 
 
-def _lines(path: Path) -> Iterator[Element]:
+def _lines(path: Openable) -> Iterator[Element]:
     for line in lines(path):
         position = f"line {line.number}"
         if line.problem:
@@ -67,7 +66,7 @@ def _lines(path: Path) -> Iterator[Element]:
             yield Element(position, None, line.text, _NOT_JSON)
 
 
-def _array(path: Path, opening: re.Pattern[str]) -> Iterator[Element]:
+def _array(path: Openable, opening: re.Pattern[str]) -> Iterator[Element]:
     number = 0
     try:
         with opened(path) as file:
@@ -75,7 +74,7 @@ def _array(path: Path, opening: re.Pattern[str]) -> Iterator[Element]:
             for element in _elements(_Window(text), opening):
                 number += 1
                 yield element
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, zlib.error, OSError):
         yield Element(f"dialogue {number + 1}", None, "", DAMAGED)
         return
     if not number:

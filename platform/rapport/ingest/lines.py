@@ -1,11 +1,13 @@
-"""Lines of a text file, plain or gzip, in bounded memory whatever the file holds."""
+"""Lines of a text file, plain, gzip or zstd, in bounded memory whatever the file holds."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
+
+import pyarrow as pa
 
 from rapport.errors import ConfigError
 
@@ -20,6 +22,13 @@ NOT_UTF8 = "is not UTF-8"
 TOO_LONG = f"is longer than {MAX_BYTES // 2**20} MiB"
 
 
+class Openable(Protocol):
+    """A path, or a file elsewhere."""
+
+    def open(self, mode: Literal["rb"], /) -> io.BufferedReader:
+        """Open it for reading; raises `OSError` where that cannot be done."""
+
+
 class Line(NamedTuple):
     """A line, or what is wrong with it."""
 
@@ -31,8 +40,8 @@ class Line(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, unpacking it when its first bytes say gzip.
+def opened(path: Openable) -> Iterator[BinaryIO]:
+    """Open a file for reading, unpacking it when its first bytes say gzip or zstd.
 
     Raises:
         ConfigError: It cannot be opened.
@@ -43,14 +52,24 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         remedy = f"it cannot be read ({type(error).__name__}); name a file or folder that can"
         raise ConfigError("path", str(path), remedy) from error
     with file:
-        packed = file.peek(2)[:2] == b"\x1f\x8b"
-        yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file
+        yield _unpacked(file)
 
 
-def lines(path: Path) -> Iterator[Line]:
-    """Lines of a file one by one, blank ones left out.
+def _unpacked(file: io.BufferedReader) -> BinaryIO:
+    begins = file.peek(4)[:4]
+    if begins[:2] == b"\x1f\x8b":
+        return cast("BinaryIO", gzip.GzipFile(fileobj=file))
+    if begins == b"\x28\xb5\x2f\xfd":
+        # Arrow's reader, since the one of zstandard takes a cut file for a whole one.
+        plain = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+        return io.BufferedReader(plain, buffer_size=_SKIP_BYTES)
+    return file
 
-    A line that is too long or not UTF-8 comes with its problem; a damaged end of a gzip file and
+
+def lines(path: Openable, *, blanks: bool = False) -> Iterator[Line]:
+    """Lines of a file one by one, blank ones left out unless they are asked for.
+
+    A line that is too long or not UTF-8 comes with its problem; a damaged end of a packed file and
     a file without a single byte come as a line with a problem too. At most `MAX_BYTES` are held.
 
     Raises:
@@ -64,16 +83,16 @@ def lines(path: Path) -> Iterator[Line]:
                 line = _line(number, chunk)
                 if line.problem == TOO_LONG:
                     _skip_to_end_of_line(file)
-                if line.text.strip() or line.problem:
+                if blanks or line.text.strip() or line.problem:
                     yield line
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, zlib.error, OSError):
         yield Line(number + 1, "", DAMAGED)
         return
     if not number:
         yield Line(1, "", EMPTY)
 
 
-def first_byte(path: Path) -> bytes:
+def first_byte(path: Openable) -> bytes:
     """First byte of a file that is no white space; empty when there is none in the first 4 KiB.
 
     Raises:
@@ -82,7 +101,7 @@ def first_byte(path: Path) -> bytes:
     try:
         with opened(path) as file:
             return file.read(_SHOWN_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, zlib.error, OSError):
         return b""
 
 

@@ -20,6 +20,7 @@ def ingest_logs(config: IngestConfig) -> dict[str, Any]:
         policy=policy_of(load_tenants(home.tenants), config.tenant),
         tenant=config.tenant,
         purposes=config.purposes,
+        mapping=config.mapping,
         chunk_rows=config.chunk_rows,
     )
     return counts.as_dict()

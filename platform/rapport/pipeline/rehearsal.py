@@ -105,7 +105,7 @@ def _ingested(stage: Stage) -> None:
     from rapport.pipeline.ingesting import ingest_logs  # noqa: PLC0415
     from rapport.pipeline.settings import IngestConfig  # noqa: PLC0415
 
-    paths = (stage.home.root / LOG,)
+    paths = (str(stage.home.root / LOG),)
     ingest_logs(IngestConfig(**stage.base, format="simulation", paths=paths))
 
 

@@ -19,10 +19,13 @@ class IngestConfig(JobConfig):
     """What `ingest_logs` reads."""
 
     format: str
-    """`simulation` or `esconv`."""
-    paths: tuple[Path, ...]
+    """A name in `rapport.ingest.FORMATS`."""
+    paths: tuple[str, ...]
+    """Files, folders, globs or object-store URIs."""
     purposes: tuple[str, ...] | None = None
     """What the users agreed to; none takes the tenant's default."""
+    mapping: Path | None = None
+    """YAML file `our field: their column`; none for a log that has our names."""
     chunk_rows: int = Field(default=CHUNK_ROWS, ge=1)
     """Rows held at once; a log of any length needs the memory of one chunk."""
 

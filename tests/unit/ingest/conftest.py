@@ -1,8 +1,8 @@
 import gzip
 import json
-from pathlib import Path
 
 import pytest
+import zstandard
 
 from rapport.governance.tenants import EMBEDDED
 from rapport.ingest import ingest
@@ -67,9 +67,15 @@ RATED = (
 )
 
 
+def packed(name, data):
+    if name.endswith(".gz"):
+        return gzip.compress(data)
+    return zstandard.compress(data) if name.endswith(".zst") else data
+
+
 @pytest.fixture
 def write(tmp_path):
-    """Write records or text to a file: `.jsonl` one a line, `.json` as one array, `.gz` packed."""
+    """Write records or text: `.jsonl` one a line, `.json` as one array, `.gz`, `.zst` packed."""
 
     def write(name, content, *, indent=1):
         if isinstance(content, list) and ".jsonl" in name:
@@ -78,8 +84,8 @@ def write(tmp_path):
             content = json.dumps(content, indent=indent)
         data = content if isinstance(content, bytes) else content.encode()
         path = tmp_path / "input" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(packed(name, data))
         return path
 
     return write
@@ -108,7 +114,7 @@ def bring(lake):
 
     def bring(format_, *paths, policy=EMBEDDED, **options):
         found = ingest(
-            format_, [Path(p) for p in paths], lake=lake, secret=SECRET, policy=policy, **options
+            format_, [str(p) for p in paths], lake=lake, secret=SECRET, policy=policy, **options
         )
         counts = found.as_dict()
         for name, tally in [*counts["tables"].items(), ("quarantine", counts["quarantine"])]:

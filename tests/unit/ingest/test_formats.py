@@ -8,9 +8,14 @@ from rapport.ingest import FORMATS
 
 
 def test_an_unknown_format_names_those_there_are(bring, tmp_path):
-    with pytest.raises(UnknownNameError, match=r"'vw'.*esconv, simulation"):
+    with pytest.raises(UnknownNameError, match=r"'vw'.*esconv, openai-jsonl, simulation"):
         bring("vw", tmp_path)
-    assert set(FORMATS) == {"esconv", "simulation"}
+    assert set(FORMATS) > {"esconv", "simulation"}
+
+
+def test_an_object_store_is_no_place_for_a_format_of_local_files(bring):
+    with pytest.raises(ConfigError, match="local files only"):
+        bring("esconv", "s3://bucket/esconv")
 
 
 def test_no_path_and_an_unknown_purpose_are_the_operators_fault(bring, write, a_record):
