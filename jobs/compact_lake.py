@@ -1,31 +1,26 @@
-"""Small files merged, old texts blanked, and versions that no release names swept away.
+"""The lake taken care of: texts past their time, small files, versions that nobody names.
 
     python -m jobs.compact_lake --home .rapport
 
-Runs beside the others; run it when nobody waits, for example once a night.
+Safe beside everything else and after a crash. `retention_days` stands in the tenants file. Old
+versions stay as long as a release or a candidate was made from them.
 """
 
 import sys
 
-from rapport.config import JobConfig
 from rapport.pipeline.job import Job, Result
 from rapport.pipeline.running import run_job
-from rapport.schema import SCHEMAS
+from rapport.pipeline.settings import CompactConfig
 
 
-def compact_lake(config: JobConfig) -> Result:
-    """Merge, blank and sweep every table."""
+def compact_lake(config: CompactConfig) -> Result:
+    """Blank, merge and sweep every table."""
     from rapport.pipeline import compaction
 
     return compaction.compact_lake(config)
 
 
-JOB = Job(
-    config=JobConfig,
-    call=compact_lake,
-    reads=(*(name for name in SCHEMAS if name != "runs"), "tenants"),
-    writes=tuple(name for name in SCHEMAS if name != "runs"),
-)
+JOB = Job(config=CompactConfig, call=compact_lake, reads=("clock", "tenants"))
 
 if __name__ == "__main__":
     sys.exit(run_job(JOB, file=__file__))

@@ -6,13 +6,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import Field
-
-from rapport.config import JobConfig
 from rapport.governance.tenants import load_tenants
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.lake_care import TEXT_TABLES, Size
+from rapport.pipeline.settings import CompactConfig
 from rapport.pipeline.versions import (
     forgetting,
     mark_not_retrainable,
@@ -20,14 +18,6 @@ from rapport.pipeline.versions import (
     was_cut_off,
 )
 from rapport.store import open_store
-
-
-class CompactConfig(JobConfig):
-    """Settings of `compact_lake`."""
-
-    grace_hours: int = Field(default=0, ge=0)
-    """Hours that the files of a version just left behind stay, for whoever still reads it; in an
-    object store at least 1."""
 
 
 def compact_lake(config: CompactConfig) -> dict[str, Any]:

@@ -191,10 +191,12 @@ PORTS: Mapping[str, Port] = {
     "outbox": Port(_outbox, lambda _desk, _digest: True),
     "recipe": Port(_recipe),
     "tenants": Port(_tenants),
+    "clock": Port(lambda _desk: new_id()),
 }
 """Everything beside tables that a job may declare. `scorers`: the affect scorer trained in this
 home, if any; `files`: what `paths` of the settings names; `labelled_sets`: what `data` names;
-`recipe`: settings of the policy trained last, where a training without a search takes them."""
+`recipe`: settings of the policy trained last, where a training without a search takes them;
+`clock`: always new, for a job that depends on the time."""
 
 
 def as_json(value: Mapping[str, Any]) -> str:

@@ -112,3 +112,11 @@ class PromoteConfig(JobConfig):
 
     candidate: str | None = None
     """Id of a candidate; none takes the newest."""
+
+
+class CompactConfig(JobConfig):
+    """Settings of `compact_lake`."""
+
+    grace_hours: int = Field(default=0, ge=0)
+    """Hours that the files of a version just left behind stay, for whoever still reads it; in an
+    object store at least 1."""

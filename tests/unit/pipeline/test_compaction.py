@@ -14,7 +14,8 @@ from deltalake import DeltaTable
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.pipeline import versions as versions_module
-from rapport.pipeline.compaction import CompactConfig, compact_lake
+from rapport.pipeline.compaction import compact_lake
+from rapport.pipeline.settings import CompactConfig
 from rapport.pipeline.versions import not_retrainable
 from rapport.release import Origin, publish
 from rapport.store import open_store
