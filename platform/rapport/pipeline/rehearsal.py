@@ -1,7 +1,7 @@
 """Smoke runs: a job's own small input, made in a temporary home by the stages before it.
 
-The steps are those of the pipeline with everything that takes long left out: a tiny random
-language model, one process in place of Ray, one trial in place of a search.
+The steps are those of the pipeline with everything that takes long left out: tiny random models,
+one process in place of Ray, one trial in place of a search.
 """
 
 import tempfile
@@ -19,6 +19,10 @@ from rapport.pipeline.job import C
 
 LOG = "log"
 """Folder in the temporary home that holds the simulated log."""
+LANGUAGE, ENCODER = "language", "encoder"
+"""Folders there of the tiny models."""
+WIDTH = 384
+"""Of the tiny encoder's vectors: that of the default encoder, which the shipped scorers read."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,13 @@ def rehearsed(config: C) -> Iterator[C]:
 
 def prepare(config: JobConfig) -> None:
     """Take the steps that a smoke run names, in the home of its settings."""
-    from rapport.testing import tiny_language_model  # noqa: PLC0415  (torch, for smoke runs alone)
+    from rapport.testing import tiny_encoder, tiny_language_model  # noqa: PLC0415  (torch)
 
     assert config.smoke is not None
     home = Home(config.home)
-    tiny_language_model(home.root / "tiny")
-    shared = JobConfig(**config.model_dump(include={"home", "tenant", "seed", "encoder"}))
-    base = shared.model_dump() | {"language_model": f"file:{home.root / 'tiny'}"}
+    tiny_language_model(home.root / LANGUAGE)
+    tiny_encoder(home.root / ENCODER, dim=WIDTH)
+    base = config.model_dump(include=set(JobConfig.model_fields) - {"smoke", "budget_s"})
     stage = Stage(home, lake_of(config), base, config.smoke.world)
     _simulated(stage)
     for name in config.smoke.prepare:
