@@ -9,6 +9,7 @@ from rapport.cli import printing
 from rapport.cli.conversations import Exchange, Outcome
 from rapport.cli.first_reply import FirstReply
 from rapport.cli.printing import print_rows
+from rapport.cli.verdicts import print_verdict
 
 _SHOWN = 3
 _SIZES = ("turns", "decisions", "feedback", "users", "encoded", "rewards", "k", "tokens", "n")
@@ -37,6 +38,11 @@ def stage_done(row: Row) -> None:
         f"[dim]{row['runner']}  {row['sizes']}[/dim]",
         highlight=False,
     )
+
+
+def say(sentence: str) -> None:
+    """Print one sentence."""
+    console.print(sentence, highlight=False)
 
 
 def ingested(result: Mapping[str, Any]) -> None:
@@ -117,18 +123,8 @@ def policy(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> None:
 
 
 def gate_verdict(verdict: Mapping[str, Any], *, title: str) -> None:
-    """Print a verdict with the rows it rests on."""
-    shown = ("group", "estimator", "status", "n", "ess", "estimate", "low", "note")
-    print_rows([{key: row[key] for key in shown} for row in verdict["rows"]], title=title)
-    value = verdict["values"]["dr"]
-    console.print(
-        f"Value by DR: {value['value']:.3f}, 95 % {value['low']:.3f} to {value['high']:.3f}",
-        highlight=False,
-    )
-    words = "promoted" if verdict["promoted"] else "refused: " + "; ".join(verdict["reasons"])
-    console.print(f"[bold]Verdict: {words}[/bold]", highlight=False)
-    if verdict.get("needed_n"):
-        console.print(f"About {verdict['needed_n']:,} decisions of gate users would do.")
+    """Print a verdict with the rows it rests on, and where its decisions come from."""
+    print_verdict(verdict, title=title)
     sources = [{"source": name, **sizes} for name, sizes in verdict["sources"].items()]
     print_rows(sources, title="Gate users' decisions by source")
 
