@@ -13,6 +13,7 @@ from serve.app import AppConfig
 
 ROOT = Path(__file__).parents[2]
 CONFIG_TYPES = {
+    "compact_lake": ("rapport.pipeline.compaction", "CompactConfig"),
     "embed_users": ("rapport.cluster.embedding", "EmbedConfig"),
     "train_adapters": ("rapport.cluster.adapters", "AdaptersConfig"),
     "train_policy": ("rapport.cluster.policies", "TrainPolicyConfig"),
