@@ -10,25 +10,27 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from rapport.config import JobConfig
 from rapport.errors import ConfigError
 from rapport.home import Home
+from rapport.lake_appends import TRIES, Stamp, append_once, append_plainly, append_surely, reached
 from rapport.lake_care import (
     Size,
     blank,
     forget,
     is_readable,
     quoted,
+    repeatedly,
     size_of,
     texts_before,
     vacuum,
 )
 from rapport.lake_rows import AFFECT_COLUMNS, REFUSED_PURPOSES, check_purpose, fitted
 from rapport.lake_streams import written_as_made
-from rapport.lake_views import Connection, Files, ask, open_views, to_json_rows
+from rapport.lake_views import Connection, Files, ask, open_views, tables_of, to_json_rows
 from rapport.schema import EVENT_TABLES, SCHEMAS, schema_of
 
 __all__ = ["AFFECT_COLUMNS", "REFUSED_PURPOSES", "Lake", "check_purpose", "lake_of", "to_json_rows"]
@@ -40,7 +42,6 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 0 days",
     "delta.enableExpiredLogCleanup": "false",
 }
-_COMMIT_RETRIES = 50
 _SAME_ROWS = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 BATCH_ROWS = 50_000
 """Rows of a batch where a table is read bit by bit."""
@@ -53,10 +54,11 @@ class Lake:
     (`erase`, `blank_texts`, `vacuum`) waits for running appends and holds new ones back; a reader
     caught by it fails with a missing file and asks again. Thread-safe; holds no state.
 
-    In an object store nobody holds anybody back. Commits are conditional puts there, so none is
-    lost and none counts twice; a file that no commit names is left alone for an hour, since its
-    commit may be under way; and an append that a forgetting table overtakes fails and is to be
-    repeated. Credentials come from the environment (`AWS_...`, `AZURE_...`, `GOOGLE_...`).
+    In an object store nobody holds anybody back. Commits are conditional puts there (it must
+    support `If-None-Match`), so none counts twice; an append with a version looks whether it is
+    there afterwards, since a table that forgets its log meanwhile could lose it; and a file that
+    no commit names is left alone for an hour, since its commit may be under way. Credentials come
+    from the environment (`AWS_...`, `AZURE_...`, `GOOGLE_...`).
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -90,24 +92,16 @@ class Lake:
             RowError: Rows that do not fit the schema; nothing was written.
         """
         data = fitted(table, rows)
-        if version is None:
-            if data.num_rows:
-                with self._writing(table) as delta:
-                    write_deltalake(delta, data, mode="append", commit_properties=_commit())
+        stamp = None if version is None else Stamp(writer, version, after)
+        if stamp is not None and self._remote:
+            self._create(table)
+            return append_surely(lambda: DeltaTable(self._uri(table)), data, stamp)
+        if stamp is None and not data.num_rows:
             return True
         with self._writing(table) as delta:
-            # Delta accepts the same transaction twice, so look first.
-            reached = _reached(delta, writer)
-            if reached >= version or after not in (None, reached):
-                return False
-            try:
-                properties = _commit(Transaction(writer, version))
-                write_deltalake(delta, data, mode="append", commit_properties=properties)
-            except CommitFailedError:
-                delta.update_incremental()
-                if _reached(delta, writer) > reached:
-                    return False  # another process wrote under this name just now
-                raise
+            if stamp is not None:
+                return append_once(delta, data, stamp)
+            append_plainly(delta, data)
         return True
 
     def replace(
@@ -136,7 +130,7 @@ class Lake:
                 delta,
                 mode="overwrite",
                 predicate=where,
-                commit_properties=_commit(),
+                commit_properties=CommitProperties(max_commit_retries=TRIES),
             )
             if isinstance(rows, Iterator):
                 parts = (fitted(table, part) for part in rows)
@@ -244,7 +238,7 @@ class Lake:
         """Latest version a writer has committed to a table, -1 before its first."""
         schema_of(table)
         delta = self._opened(table)
-        return -1 if delta is None else _reached(delta, writer)
+        return -1 if delta is None else reached(delta, writer)
 
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that exist here."""
@@ -265,9 +259,7 @@ class Lake:
             home_secret: Key of the home's hashes.
             purpose: What event rows are read for, as in `scan`.
         """
-        files = {name: self._files(name) for name in SCHEMAS}
-        check_purpose(EVENT_TABLES[0], purpose)
-        return open_views(files, affect=AFFECT_COLUMNS, purpose=purpose, secret=home_secret)
+        return self._connect(None, home_secret=home_secret, purpose=purpose)
 
     def sql(
         self,
@@ -282,7 +274,7 @@ class Lake:
         Raises:
             ConfigError: Not one SELECT, a file in place of a table, or DuckDB refuses it.
         """
-        connection = self.connect(home_secret=secret, purpose=purpose)
+        connection = self._connect(query, home_secret=secret, purpose=purpose)
         try:
             return ask(connection, query, params=params)
         finally:
@@ -333,7 +325,7 @@ class Lake:
             delta = self._opened(table)
             if delta is None:
                 return None
-            deleted = delta.delete(predicate)["num_deleted_rows"]
+            deleted = repeatedly(delta, lambda: delta.delete(predicate))["num_deleted_rows"]
             forget(delta, schema_of(table), remote=self._remote)
             return int(deleted or 0)
 
@@ -380,7 +372,7 @@ class Lake:
             if delta is None:
                 return {"before": 0, "after": 0}
             before = len(delta.file_uris())
-            delta.optimize.compact()
+            repeatedly(delta, delta.optimize.compact)
             return {"before": before, "after": len(delta.file_uris())}
 
     def vacuum(self, table: str, *, keep: Collection[int] = (), grace_hours: int = 0) -> int:
@@ -412,6 +404,16 @@ class Lake:
         schema_of(table)
         return Size() if self._opened(table) is None else size_of(self._uri(table))
 
+    def _connect(self, query: str | None, *, home_secret: bytes | None, purpose: str) -> Connection:
+        check_purpose(EVENT_TABLES[0], purpose)
+        # From an object store only what the question needs is fetched.
+        needed = tables_of(query) if query is not None and self._remote else tuple(SCHEMAS)
+        files = {
+            name: self._files(name) if name in needed else schema_of(name).empty_table()
+            for name in SCHEMAS
+        }
+        return open_views(files, affect=AFFECT_COLUMNS, purpose=purpose, secret=home_secret)
+
     def _uri(self, table: str) -> str:
         return f"{self.root}/{table}"
 
@@ -422,13 +424,16 @@ class Lake:
     @contextmanager
     def _writing(self, table: str) -> Iterator[DeltaTable]:
         """Open a table for a commit beside other writers; create it where it is missing."""
+        self._create(table)
+        with self._held(table):
+            yield DeltaTable(self._uri(table))
+
+    def _create(self, table: str) -> None:
         uri = self._uri(table)
         if not DeltaTable.is_deltatable(uri):
             with self._held(table, alone=True):
                 schema = schema_of(table)
                 DeltaTable.create(uri, schema, mode="ignore", configuration=_PROPERTIES)
-        with self._held(table):
-            yield DeltaTable(uri)
 
     def _files(self, table: str) -> Files:
         """Parquet files of a table for DuckDB, or its rows where DuckDB cannot reach them."""
@@ -450,15 +455,6 @@ class Lake:
         with (Path(self.root) / f".{table}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             yield
-
-
-def _commit(*transactions: Transaction) -> CommitProperties:
-    return CommitProperties(app_transactions=list(transactions), max_commit_retries=_COMMIT_RETRIES)
-
-
-def _reached(delta: DeltaTable, writer: str) -> int:
-    version = delta.transaction_version(writer)
-    return -1 if version is None else int(version)
 
 
 def lake_of(config: JobConfig) -> Lake:

@@ -1,18 +1,23 @@
 """Keeping a Delta table small, and making it forget; the locks around it are `rapport.lake`'s."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.fs
-from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
+
+from rapport.lake_appends import TRIES
+
+T = TypeVar("T")
 
 LATE_HOURS = 1
 """An append to an object store takes no longer from its first file to its commit."""
@@ -108,6 +113,20 @@ def forget(delta: DeltaTable, schema: pa.Schema, *, remote: bool) -> None:
         _sweep(_folder(delta))
 
 
+def repeatedly(delta: DeltaTable, act: Callable[[], T]) -> T:
+    """Commit what reads before it writes, again where somebody else committed meanwhile.
+
+    Raises:
+        CommitFailedError: Others were faster `TRIES` times.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return act()
+        except CommitFailedError:
+            delta.update_incremental()
+    return act()
+
+
 def texts_before(rows: pl.LazyFrame, table: str, *, tenant: str, before: datetime) -> pl.LazyFrame:
     """Rows of a tenant from before a moment that still hold text."""
     column = pl.col(_TEXT_COLUMNS[table])
@@ -123,33 +142,32 @@ def blank(delta: DeltaTable, table: str, *, tenant: str, before: datetime) -> in
     Returns:
         Rows that held text.
     """
-    blanked = 0
-    for start, end in _windows(delta, table, tenant=tenant, before=before):
-        mine = pl.scan_delta(delta).filter(
-            pl.col("tenant") == tenant, pl.col("ts") >= start, pl.col("ts") < end
-        )
-        rows = mine.collect()
-        blanked += texts_before(rows.lazy(), table, tenant=tenant, before=end).collect().height
-        window = f"ts >= {_moment(start)} AND ts < {_moment(end)} AND tenant = {quoted(tenant)}"
-        write_deltalake(
-            delta,
-            _blanked(rows, table).to_arrow().cast(delta_schema(delta)),
-            mode="overwrite",
-            predicate=window,
-            commit_properties=CommitProperties(),
-        )
-        delta.update_incremental()
-    return blanked
-
-
-def delta_schema(delta: DeltaTable) -> pa.Schema:
-    """Arrow schema of a table as it is written."""
-    return pa.schema(delta.schema().to_arrow())
+    windows = list(_windows(delta, table, tenant=tenant, before=before))
+    return sum(
+        repeatedly(delta, partial(_blank_window, delta, table, tenant=tenant, start=start, end=end))
+        for start, end in windows
+    )
 
 
 def quoted(text: str) -> str:
     """A text as a literal of a predicate."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _blank_window(
+    delta: DeltaTable, table: str, *, tenant: str, start: datetime, end: datetime
+) -> int:
+    time = pl.col("ts")
+    mine = pl.scan_delta(delta).filter(pl.col("tenant") == tenant, time >= start, time < end)
+    rows = mine.collect()
+    write_deltalake(
+        delta,
+        _blanked(rows, table).to_arrow().cast(pa.schema(delta.schema().to_arrow())),
+        mode="overwrite",
+        predicate=f"ts >= {_moment(start)} AND ts < {_moment(end)} AND tenant = {quoted(tenant)}",
+    )
+    delta.update_incremental()
+    return texts_before(rows.lazy(), table, tenant=tenant, before=end).collect().height
 
 
 def _windows(

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rapport.errors import ConfigError
 from rapport.home import user_key
-from rapport.schema import EVENT_TABLES
+from rapport.schema import EVENT_TABLES, SCHEMAS
 
 Connection: TypeAlias = duckdb.DuckDBPyConnection
 Files: TypeAlias = list[str] | pa.Table
@@ -64,6 +64,11 @@ select
     reward.as_of
 from decisions left join reward using (tenant, decision_id);
 """
+_TABLES_OF_VIEWS = {
+    "reward": ("rewards",),
+    "conversations": ("turns", "feedback"),
+    "decision_outcomes": ("decisions", "rewards"),
+}
 _LOCKED_SETTINGS = (
     "SET TimeZone = 'UTC'",
     # Else a query could read variables of this very process by name.
@@ -114,6 +119,13 @@ def open_views(
         connection.execute(f'create view "{name}" as select {columns} from {source}')  # noqa: S608
     connection.execute(_VIEWS)
     return connection
+
+
+def tables_of(query: str) -> set[str]:
+    """Tables that a question can need: those it mentions, and those of views it mentions."""
+    said = query.lower()
+    named = {name for name in SCHEMAS if name in said}
+    return named | {t for view, tables in _TABLES_OF_VIEWS.items() if view in said for t in tables}
 
 
 def ask(

@@ -56,8 +56,18 @@ def list_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
 def show_(
     name: IdArgument = None, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False
 ) -> None:
-    """Show a release's manifest: lineage, metrics and the gate's verdict."""
-    manifest = read_manifest(_folder(Home(home), name)).model_dump(mode="json")
+    """Show a release's manifest: lineage, metrics and the gate's verdict.
+
+    `not_retrainable` names the tables whose versions it was made from are gone.
+    """
+    from rapport.lake import Lake
+    from rapport.pipeline.versions import not_retrainable
+
+    opened = Home(home)
+    manifest = read_manifest(_folder(opened, name)).model_dump(mode="json")
+    gone = not_retrainable(Lake(opened.lake)).get(manifest["release_id"])
+    if gone:
+        manifest["not_retrainable"] = gone
     verdict = manifest.pop("verdict") or {}
     if json_:
         show({**manifest, "verdict": verdict}, as_json=True)

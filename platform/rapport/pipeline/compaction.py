@@ -1,5 +1,6 @@
 """The stage `compact_lake`: texts past their time go, small files merge, old versions go."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -33,14 +34,18 @@ def compact_lake(config: CompactConfig) -> dict[str, Any]:
 
     Returns:
         `blanked` rows by table, `not_retrainable` releases, `files` and `bytes` before and after,
-        `removed` files, `kept` versions by table.
+        `removed` files, `kept` versions by table; `stopped_by` the budget, between two tables.
     """
+    started = time.monotonic()
     home, lake = Home(config.home), lake_of(config)
     before = _size(lake)
     blanked, marked = _enforce_retention(home, lake)
     kept = _kept(home, lake)
-    removed = 0
+    removed, left = 0, []
     for table in lake.tables():
+        if config.seconds is not None and time.monotonic() - started > config.seconds:
+            left.append(table)
+            continue
         lake.compact(table)
         removed += lake.vacuum(table, keep=kept.get(table, ()), grace_hours=config.grace_hours)
     after = _size(lake)
@@ -51,6 +56,7 @@ def compact_lake(config: CompactConfig) -> dict[str, Any]:
         "kept": {table: len(versions) for table, versions in kept.items()},
         "blanked": blanked,
         "not_retrainable": marked,
+        **({"stopped_by": f"budget, left for the next run: {', '.join(left)}"} if left else {}),
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -130,7 +131,7 @@ def _tables(keys: list[str], turns: int) -> dict[str, pl.DataFrame]:
     """Rows of every table with a user column, and refused rows that name their user."""
     numbers = np.repeat(np.arange(len(keys)), turns)
     places = np.tile(np.arange(turns), len(keys))
-    said = [words(n) for n in numbers]
+    said = [words(int(n)) for n in numbers]
     ids = [f"{word}-{place}" for word, place in zip(said, places, strict=True)]
     owner = pl.Series("user_id", [keys[n] for n in numbers])
     events = _rows("turns", a_turn(), len(numbers)).with_columns(
@@ -138,7 +139,7 @@ def _tables(keys: list[str], turns: int) -> dict[str, pl.DataFrame]:
         pl.Series("text", said),
         pl.Series("turn_id", ids),
         pl.Series("turn_index", places, pl.Int32),
-        pl.lit(START).dt.offset_by(pl.Series([f"{place}h" for place in places])).alias("ts"),
+        ts=pl.lit(START) + pl.duration(hours=pl.Series(places)),
     )
     decided = _rows("decisions", a_decision(), len(keys)).with_columns(
         pl.Series("user_id", keys), pl.Series("decision_id", [f"d-{k}" for k in keys])
@@ -177,7 +178,7 @@ def _tables(keys: list[str], turns: int) -> dict[str, pl.DataFrame]:
     }
 
 
-def _rows(table: str, row: dict, count: int) -> pl.DataFrame:
+def _rows(table: str, row: dict[str, Any], count: int) -> pl.DataFrame:
     return pl.DataFrame(to_table(table, [row]))[[0] * count]
 
 

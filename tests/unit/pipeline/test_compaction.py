@@ -6,11 +6,14 @@ import multiprocessing
 import random
 import shutil
 import time
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from typer.testing import CliRunner
 
+from rapport.cli import app as cli
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.pipeline import versions as versions_module
@@ -129,6 +132,13 @@ def test_versions_just_left_behind_can_be_granted_to_their_readers(home, lake):
     assert compact(home)["removed"] == 3
 
 
+def test_at_its_budget_it_stops_between_two_tables_and_says_so(home, lake):
+    append(lake, range(3))
+    told = compact(home, budget_s=1e-9)
+    assert told["stopped_by"] == "budget, left for the next run: turns"
+    assert told["removed"] == 0
+
+
 def append_on(root, started):
     lake = Lake(root)
     n = lake.written("turns", writer="w") + 1
@@ -166,11 +176,11 @@ def test_killed_at_random_moments_beside_killed_appends_it_leaves_every_row_once
 
 def say_something(lake, home):
     """A text of 40 days ago and one of today, of two tenants, in lake and store."""
-    rows = {"turns": [], "decisions": [], "feedback": []}
+    rows: dict[str, list[dict[str, Any]]] = {"turns": [], "decisions": [], "feedback": []}
     for days, tenant in ((40, "strict"), (0, "strict"), (40, "default"), (0, "default")):
         ts, name = NOW - dt.timedelta(days=days), f"{tenant}-{days}"
         said = {"text": "zanzibar" if (days, tenant) == (40, "strict") else f"kept {name}"}
-        event = {"tenant": tenant, "ts": ts}
+        event: dict[str, Any] = {"tenant": tenant, "ts": ts}
         rows["turns"].append(a_turn(**event, **said, conversation_id=name))
         decision = a_decision(**event, decision_id=name, episode_id=name)
         decision["candidates"][0] |= said
@@ -221,6 +231,10 @@ def test_texts_past_their_tenants_time_leave_no_byte_and_their_rows_stay(home, l
     assert texts(lake) == ([None, *KEPT], [None, *KEPT])
     assert told["not_retrainable"] == [release]
     assert not_retrainable(lake) == {release: ["turns"]}
+    shown = CliRunner().invoke(
+        cli, ["release", "show", release, "--home", str(home.root), "--json"]
+    )
+    assert json.loads(shown.stdout)["not_retrainable"] == ["turns"]
     versions = {table: lake.version(table) for table in lake.tables()}
     assert compact(home)["blanked"] == {}
     assert {table: lake.version(table) for table in lake.tables()} == versions
