@@ -14,8 +14,8 @@ from sklearn.metrics import adjusted_rand_score
 from rapport.personas.emotion import with_emotions
 from rapport.personas.fit import fit
 from rapport.personas.model import PersonaModel
+from rapport.personas.scatter import group_means
 from rapport.personas.segmentation import Scorer
-from rapport.personas.subspace import group_means
 from rapport.simulation import SimulatedLog
 from rapport.users.encoder import UserEncoder, UserParts
 from rapport.users.timelines import timeline

@@ -1,5 +1,6 @@
 """Fitting personas: a subspace, groups in it, how wide they are, and how sure to be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +11,9 @@ from scipy.special import log_softmax, logsumexp
 from rapport.errors import TooLittleDataError
 from rapport.personas.model import Habits, PersonaModel
 from rapport.personas.names import new_names
+from rapport.personas.scatter import Crowd, codes, crowd_of, group_means, is_held
 from rapport.personas.select import Choice, choose_k, grouped
-from rapport.personas.subspace import Subspace, find_subspace, group_means
+from rapport.personas.subspace import Subspace, find_subspace
 from rapport.users.features import habits, pooled
 
 FloatArray = NDArray[np.float32]
@@ -19,8 +21,6 @@ RealArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 LEAST_USERS = 20
-_HELD_OUT = 5
-"""Every fifth user calibrates the temperature and takes no part in the fit that it judges."""
 _ROUNDS = 15
 _SHRINKAGE = 0.1
 _TEMPERATURES = np.geomspace(0.25, 4.0, 33)
@@ -37,6 +37,21 @@ class _Groups:
     spread: float
 
 
+@dataclass(frozen=True)
+class People:
+    """U users as a fit sees them: what adds up over parts of them, and a row each."""
+
+    crowd: Crowd
+    means: NDArray[np.floating]
+    """[U, D] mean of each user's turn vectors; float32 will do."""
+    n: RealArray
+    """[U] turns of each."""
+    held: NDArray[np.bool_]
+    """[U] whether a user calibrates the temperature."""
+    judged: Callable[[Subspace], tuple[RealArray, IntArray]]
+    """Turns [M, d] of held users in a subspace, in order of time, and their users' codes [M]."""
+
+
 def fit(
     turn_vectors: FloatArray,
     turn_users: IntArray,
@@ -46,12 +61,10 @@ def fit(
     features: FloatArray | None = None,
     k: int | None = None,
 ) -> PersonaModel:
-    """Find personas in the turns of U users.
-
-    Without a direction in which users differ more than by chance there is one persona.
+    """Find personas in the turns of U users, all held at once.
 
     Args:
-        turn_vectors: [N, D].
+        turn_vectors: [N, D], each user's in order of time.
         turn_users: [N] codes 0 to U - 1, each used; rows of `features`.
         seed: Same data and seed, same personas and names.
         conversations: [N] codes, each inside one user; none where each user had one.
@@ -60,15 +73,32 @@ def fit(
 
     Raises:
         TooLittleDataError: Fewer than 20 users.
-
-    Cost: about 10 s of one core for 30,000 turns of 384.
     """
-    count = int(turn_users.max(initial=-1)) + 1
-    if count < LEAST_USERS:
-        raise TooLittleDataError("users to find personas in", count, LEAST_USERS)
-    talks = turn_users if conversations is None else _codes(conversations)
-    space = find_subspace(turn_vectors, turn_users, talks, seed=seed, dims=k and k - 1)
+    _check_enough(int(turn_users.max(initial=-1)) + 1)
+    talks = turn_users if conversations is None else codes(conversations)
     means, n = group_means(turn_vectors, turn_users)
+    held = is_held(turn_users)
+    people = People(
+        crowd=crowd_of(turn_vectors, turn_users, talks, seed=[seed]),
+        means=means,
+        n=n,
+        held=is_held(np.arange(len(n))),
+        judged=lambda space: (space.transform(turn_vectors[held]), turn_users[held]),
+    )
+    return fit_people(people, seed=seed, features=features, k=k)
+
+
+def fit_people(
+    people: People, *, seed: int, features: FloatArray | None = None, k: int | None = None
+) -> PersonaModel:
+    """Find personas in U users, from what adds up over parts of them.
+
+    Without a direction in which users differ more than by chance there is one persona.
+    Arguments and errors as in `fit`. Cost: that of k-means on U points, and O(D^3).
+    """
+    _check_enough(len(people.n))
+    crowd, means, n = people.crowd, people.means, people.n
+    space = find_subspace(crowd.whole, strangers=crowd.strangers, dims=k and k - 1)
     points = space.transform(means)
     clear = points * space.clearness
     choice = Choice(k, {}, {}) if k else choose_k(clear, seed=seed)
@@ -80,9 +110,7 @@ def fit(
         centroids=groups.centroids,
         log_prior=groups.log_prior,
         spread=groups.spread,
-        temperature=_temperature(
-            turn_vectors, turn_users, talks, k=choice.k, dims=len(space.ratios), seed=seed
-        ),
+        temperature=_temperature(people, k=choice.k, dims=len(space.ratios), seed=seed),
         users=np.zeros(choice.k, np.int64),
         found=_found(space, choice),
     )
@@ -91,6 +119,11 @@ def fit(
         model = replace(model, habits=_habits(features, text))
     assigned = model.posterior(means, n, features).argmax(axis=1)
     return replace(model, users=np.bincount(assigned, minlength=choice.k))
+
+
+def _check_enough(users: int) -> None:
+    if users < LEAST_USERS:
+        raise TooLittleDataError("users to find personas in", users, LEAST_USERS)
 
 
 def _labels(points: RealArray, k: int, *, seed: int) -> IntArray:
@@ -137,9 +170,7 @@ def _density(points: RealArray, n: RealArray, groups: _Groups) -> RealArray:
     return np.asarray(-0.5 * (scaled + dims * np.log(variance)))
 
 
-def _temperature(
-    vectors: FloatArray, users: IntArray, talks: IntArray, *, k: int, dims: int, seed: int
-) -> float:
+def _temperature(people: People, *, k: int, dims: int, seed: int) -> float:
     """The temperature at which few turns of unseen users best foretell their other turns.
 
     Log loss of the second half of each held-out user's turns, given the posterior from the first
@@ -147,16 +178,12 @@ def _temperature(
     """
     if k == 1:
         return 1.0
-    held = users % _HELD_OUT == _HELD_OUT - 1
-    space = find_subspace(
-        vectors[~held], _codes(users[~held]), _codes(talks[~held]), seed=seed, dims=dims
-    )
-    means, n = group_means(vectors[~held], _codes(users[~held]))
-    points = space.transform(means)
+    space = find_subspace(people.crowd.rest, dims=dims)
+    points, n = space.transform(people.means[~people.held]), people.n[~people.held]
     groups = _mixture(points, n, _labels(points, k, seed=seed))
-    turns, owners = space.transform(vectors[held]), _codes(users[held])
+    turns, owners = people.judged(space)
     losses = sum(
-        (_foretelling_losses(turns, owners, few, groups) for few in _FEW),
+        (_foretelling_losses(turns, codes(owners), few, groups) for few in _FEW),
         start=np.zeros(len(_TEMPERATURES)),
     )
     return float(_TEMPERATURES[int(np.argmin(losses))])
@@ -172,8 +199,8 @@ def _foretelling_losses(turns: RealArray, owners: IntArray, few: int, groups: _G
     first, second = enough & (rank < few), enough & (rank >= (sizes // 2)[owners])
     if not first.any():
         return np.zeros(len(_TEMPERATURES))
-    seen, n_seen = group_means(turns[first], _codes(owners[first]))
-    told, n_told = group_means(turns[second], _codes(owners[second]))
+    seen, n_seen = group_means(turns[first], codes(owners[first]))
+    told, n_told = group_means(turns[second], codes(owners[second]))
     likely = _density(told, n_told, groups)
     fit_seen = seen @ groups.centroids.T - 0.5 * (groups.centroids**2).sum(axis=1)
     evidence = fit_seen / (groups.spread + 1.0 / n_seen)[:, None]
@@ -217,8 +244,3 @@ def _found(space: Subspace, choice: Choice) -> dict[str, Any]:
         "silhouette": {str(k): round(v, 3) for k, v in choice.silhouette.items()},
         "stability": {str(k): round(v, 3) for k, v in choice.stability.items()},
     }
-
-
-def _codes(labels: IntArray) -> IntArray:
-    """Labels as codes without gaps, in order of label."""
-    return np.asarray(np.unique(labels, return_inverse=True)[1])

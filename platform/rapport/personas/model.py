@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import log_softmax
 
 from rapport.errors import DataError
+from rapport.personas.subspace import projected
 from rapport.users.features import habits
 
 RealArray = NDArray[np.float64]
@@ -126,7 +127,7 @@ class PersonaModel:
 
     def text_evidence(self, mean: FloatLike, n: RealArray) -> RealArray:
         """What the words of n turns say, [N, K] in nats up to a constant a row."""
-        z = (np.asarray(mean, np.float64) - self.origin) @ self.projection
+        z = projected(np.asarray(mean), origin=self.origin, projection=self.projection)
         fit = z @ self.centroids.T - 0.5 * (self.centroids**2).sum(axis=1)
         precision = n / (1.0 + n * self.spread) / self.temperature
         return np.asarray(precision[:, None] * fit)

@@ -2,30 +2,36 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from rapport.errors import TooLittleDataError
 from rapport.lake import Lake
 from rapport.personas.cards import Card, build_cards
 from rapport.personas.emotion import with_emotions
-from rapport.personas.fit import LEAST_USERS, fit
+from rapport.personas.fit import fit_people
+from rapport.personas.gathering import deal, gather, texts_of, turns_to_deal
 from rapport.personas.match import match
 from rapport.personas.model import PersonaModel, margins
-from rapport.personas.subspace import group_means
-from rapport.users.embed import aligned, rows_of, turn_vectors
 from rapport.users.encoder import UserEncoder
-from rapport.users.timelines import events, messages
+from rapport.users.features import FEATURES
+from rapport.users.parts import HELD_TURNS, Mapper, Parts
+from rapport.users.states import PURPOSE, Counted, matrix, rows_of
+from rapport.users.timelines import events_of, in_order, messages_of
 
 FloatArray = NDArray[np.float32]
 
 Scorer = Callable[[Sequence[str], FloatArray], NDArray[np.floating]]
 """Emotion probabilities [N, M] of texts, given their turn vectors [N, D]."""
-LEAST_TURNS = 3
-"""Turns of a user that a fit learns from; who wrote less is assigned, not learned from."""
-_SCORED = 8000  # turns the emotion evidence is fitted on
+FIT_USERS = 100_000
+"""Users learned from, at 1.5 KB each for vectors of 384."""
+CARD_USERS = 5_000
+"""Users of a fit whose words and events make the cards, at random where there are more."""
+_BATCH_USERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,12 @@ class SegmentSettings:
     with_events: bool = True
     """Whether behaviour counts beside words."""
     tenant: str = "default"
+    fit_users: int = FIT_USERS
+    """Users the personas are learned from, at random where there are more; all are assigned."""
+    held_turns: int = HELD_TURNS
+    """Turns of users worked on at once; bounds memory, at about 10 KB a turn."""
+    scratch: Path | None = None
+    """Where temporary files go, none for the system's place."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +64,6 @@ class Segmentation:
     """Users in `persona_assignments`."""
 
 
-@dataclass(frozen=True)
-class _Learned:
-    """Turns that may be learned from: one row a turn, with codes of users and conversations."""
-
-    turns: pl.DataFrame
-    vectors: FloatArray
-    user_ids: list[str]
-    users: NDArray[np.int64]
-    conversations: NDArray[np.int64]
-
-
 def segment_personas(
     lake: Lake,
     *,
@@ -70,11 +71,13 @@ def segment_personas(
     settings: SegmentSettings,
     previous: PersonaModel | None = None,
     emotions: Scorer | None = None,
+    mapper: Mapper = map,
 ) -> Segmentation:
     """Find personas, keep the names of the last fit, and replace `persona_assignments`.
 
     Personas are learned from users whose rows allow both `train` and `infer_affect`; everybody
-    whose rows allow `infer_affect` is assigned.
+    whose rows allow `infer_affect` is assigned. Turns are read once and dealt into parts of whole
+    users; memory is that of one part, of a mean a user learned from, and of a batch of users.
 
     Args:
         lake: With `turn_embeddings` and `user_embeddings` up to date.
@@ -82,156 +85,154 @@ def segment_personas(
         settings: How.
         previous: The last model; ignored when made with another text encoder.
         emotions: Scores a message's emotions; none leaves that evidence out.
+        mapper: Runs the parts.
 
     Raises:
         TooLittleDataError: Fewer than 20 users wrote at least 3 turns.
     """
-    states = _user_states(lake, encoder, settings.tenant)
-    learned = _learned(lake, encoder, settings.tenant)
-    features = _features_of(states, learned.user_ids, encoder) if settings.with_events else None
-    model = fit(
-        learned.vectors,
-        learned.users,
-        seed=settings.seed,
-        conversations=learned.conversations,
-        features=features,
-        k=settings.k,
-    )
-    model = replace(model, encoder_id=encoder.encoder_id)
-    means, n = group_means(learned.vectors, learned.users)
-    if previous is not None and previous.encoder_id == encoder.encoder_id:
-        model = match(previous, model, means=means, n=n, seed=settings.seed)
-    places = model.posterior(means, n, features).argmax(axis=1)
+    encoder_id, tenant = encoder.encoder_id, settings.tenant
+    turns = turns_to_deal(lake, encoder_id=encoder_id, tenant=tenant)
+    with Parts(turns, held=settings.held_turns, scratch=settings.scratch) as parts:
+        deal(lake, parts, encoder_id=encoder_id, tenant=tenant)
+        seen = gather(
+            parts, turns=turns, fit_users=settings.fit_users, seed=settings.seed, mapper=mapper
+        )
+        people = seen.people
+        features = _features(lake, seen.user_ids, encoder, settings)
+        model = fit_people(people, seed=settings.seed, features=features, k=settings.k)
+    model = replace(model, encoder_id=encoder_id)
+    if previous is not None and previous.encoder_id == encoder_id:
+        model = match(previous, model, means=people.means, n=people.n, seed=settings.seed)
+    places = model.posterior(people.means, people.n, features).argmax(axis=1)
+    names = [model.names[place] for place in places]
+    members = pl.DataFrame({"user_id": seen.user_ids, "persona_id": names})
     if emotions is not None:
-        model = _with_emotions(model, learned, places, emotions, seed=settings.seed)
-    members = pl.DataFrame(
-        {"user_id": learned.user_ids, "persona_id": [model.names[place] for place in places]}
+        model = _with_emotions(lake, model, seen.sample, members, emotions, tenant=tenant)
+    cards = _cards(lake, model, members, settings)
+    assigned = _assign(lake, model, encoder=encoder, settings=settings)
+    return Segmentation(model, cards, len(seen.user_ids), assigned)
+
+
+def _states(lake: Lake, encoder: UserEncoder, tenant: str) -> pl.LazyFrame:
+    rows = lake.scan("user_embeddings").filter(
+        pl.col("tenant") == tenant, pl.col("encoder_id") == encoder.encoder_id
     )
-    cards = _cards(lake, model, members, learned.turns, settings)
-    assigned = _assign(lake, model, states, encoder=encoder, settings=settings)
-    return Segmentation(model, cards, len(learned.user_ids), assigned)
+    return rows.select("user_id", "vector")
 
 
-def _learned(lake: Lake, encoder: UserEncoder, tenant: str) -> _Learned:
-    inferable = messages(lake, purpose="infer_affect", tenant=tenant).select("turn_id")
-    turns = messages(lake, purpose="train", tenant=tenant).join(
-        inferable, on="turn_id", how="semi", maintain_order="left"
-    )
-    known = turn_vectors(lake, encoder_id=encoder.encoder_id, tenant=tenant)
-    turns = turns.join(known, on="turn_id", how="semi", maintain_order="left").filter(
-        pl.len().over("user_id") >= LEAST_TURNS
-    )
-    ids, users = np.unique(turns["user_id"].to_numpy(), return_inverse=True)
-    if len(ids) < LEAST_USERS:
-        raise TooLittleDataError(
-            f"users with {LEAST_TURNS} turns to find personas in", len(ids), LEAST_USERS
-        )
-    rows, vectors = aligned(turns, known)
-    talks = np.unique(turns["conversation_id"].to_numpy(), return_inverse=True)[1]
-    return _Learned(turns, vectors[rows], ids.tolist(), users, talks)
-
-
-def _user_states(lake: Lake, encoder: UserEncoder, tenant: str) -> pl.DataFrame:
-    """Columns `user_id, vector` of users who still allow inference, by id."""
-    allowed = messages(lake, purpose="infer_affect", tenant=tenant).select("user_id").unique()
-    return (
-        lake.scan("user_embeddings")
-        .filter(pl.col("tenant") == tenant, pl.col("encoder_id") == encoder.encoder_id)
-        .select("user_id", "vector")
-        .collect()
-        .join(allowed, on="user_id", how="semi")
-        .sort("user_id")
-    )
-
-
-def _matrix(states: pl.DataFrame, encoder: UserEncoder) -> FloatArray:
-    stacked = states["vector"].list.to_array(encoder.width).to_numpy()
-    return np.asarray(stacked, np.float32).reshape(-1, encoder.width)
-
-
-def _features_of(states: pl.DataFrame, ids: Sequence[str], encoder: UserEncoder) -> FloatArray:
-    wanted = pl.DataFrame({"user_id": ids}).join(
-        states, on="user_id", how="left", maintain_order="left"
-    )
-    if wanted["vector"].null_count():
-        raise TooLittleDataError(
-            "users with a vector", len(ids) - wanted["vector"].null_count(), len(ids)
-        )
-    return encoder.parts(_matrix(wanted, encoder)).features
+def _features(
+    lake: Lake, user_ids: Sequence[str], encoder: UserEncoder, settings: SegmentSettings
+) -> FloatArray | None:
+    """Behaviour [U, F] of users, in their order; none without events."""
+    if not settings.with_events:
+        return None
+    wanted = pl.DataFrame({"user_id": user_ids}).with_row_index("row")
+    result = np.zeros((len(user_ids), len(FEATURES)), np.float32)
+    found = 0
+    states = _states(lake, encoder, settings.tenant)
+    for batch in lake.batches(states.join(wanted.lazy(), on="user_id"), size=_BATCH_USERS):
+        if not batch.is_empty():
+            result[batch["row"].to_numpy()] = encoder.parts(matrix(batch["vector"])).features
+            found += batch.height
+    if found < len(user_ids):
+        raise TooLittleDataError("users with a vector", found, len(user_ids))
+    return result
 
 
 def _with_emotions(
+    lake: Lake,
     model: PersonaModel,
-    learned: _Learned,
-    places: NDArray[np.int64],
+    sample: pl.DataFrame,
+    members: pl.DataFrame,
     emotions: Scorer,
     *,
-    seed: int,
+    tenant: str,
 ) -> PersonaModel:
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(learned.users))[:_SCORED])
-    texts = learned.turns["text"][chosen].to_list()
-    vectors = learned.vectors[chosen]
-    scored = np.asarray(emotions(texts, vectors), np.float32)
-    return with_emotions(model, vectors, places[learned.users[chosen]], scored)
+    told = texts_of(lake, sample["turn_id"].to_list(), tenant=tenant)
+    chosen = sample.join(told, on="turn_id", maintain_order="left").join(
+        members, on="user_id", maintain_order="left"
+    )
+    vectors = matrix(chosen["vector"])
+    scored = np.asarray(emotions(chosen["text"].to_list(), vectors), np.float32)
+    places = np.array([model.names.index(name) for name in chosen["persona_id"]])
+    return with_emotions(model, vectors, places, scored)
 
 
 def _assign(
-    lake: Lake,
-    model: PersonaModel,
-    states: pl.DataFrame,
-    *,
-    encoder: UserEncoder,
-    settings: SegmentSettings,
+    lake: Lake, model: PersonaModel, *, encoder: UserEncoder, settings: SegmentSettings
 ) -> int:
-    parts = encoder.parts(_matrix(states, encoder))
+    """Assign everybody who allows it, batch by batch, in one commit."""
+    allowed = messages_of(lake, purpose=PURPOSE, tenant=settings.tenant).select("user_id").unique()
+    states = _states(lake, encoder, settings.tenant).join(allowed, on="user_id", how="semi")
+    batches = lake.batches(states, size=_BATCH_USERS)
+    tables = Counted(_assigned(batch, model, encoder, settings) for batch in batches)
+    lake.replace("persona_assignments", iter(tables), where=rows_of(settings.tenant))
+    return tables.rows
+
+
+def _assigned(
+    states: pl.DataFrame, model: PersonaModel, encoder: UserEncoder, settings: SegmentSettings
+) -> pa.Table:
+    vectors = np.zeros((0, encoder.width), np.float32)
+    if not states.is_empty():
+        vectors = matrix(states["vector"])
+    parts = encoder.parts(vectors)
     features = parts.features if settings.with_events else None
     posterior = model.posterior(parts.mean, parts.n, features)
     best = posterior.argmax(axis=1)
-    rows = pl.DataFrame(
+    return pa.table(
         {
-            "tenant": [settings.tenant] * states.height,
-            "user_id": states["user_id"],
-            "persona_id": [model.names[place] for place in best],
-            "persona_version": [model.version] * states.height,
+            "tenant": pa.repeat(settings.tenant, states.height),
+            "user_id": states["user_id"].to_arrow(),
+            "persona_id": pa.array([model.names[place] for place in best], pa.string()),
+            "persona_version": pa.repeat(model.version, states.height),
             "probability": posterior[np.arange(len(best)), best],
             "margin": margins(posterior),
         }
     )
-    lake.replace("persona_assignments", rows.to_arrow(), where=rows_of(settings.tenant))
-    return states.height
 
 
 def _cards(
-    lake: Lake,
-    model: PersonaModel,
-    members: pl.DataFrame,
-    turns: pl.DataFrame,
-    settings: SegmentSettings,
+    lake: Lake, model: PersonaModel, members: pl.DataFrame, settings: SegmentSettings
 ) -> list[Card]:
+    """Describe personas by what at most `CARD_USERS` of their users wrote and did."""
+    told = members.head(CARD_USERS).select("user_id").lazy()
+    texts = messages_of(lake, purpose="train", also=(PURPOSE,), tenant=settings.tenant)
+    happened = events_of(lake, purpose="train", tenant=settings.tenant)
     return build_cards(
         model,
         members,
-        texts=turns.select("user_id", "text"),
-        events=events(lake, purpose="train", tenant=settings.tenant),
-        rewards=rewards_by_arm(lake, tenant=settings.tenant),
+        texts=texts.select("user_id", "text").join(told, on="user_id", how="semi").collect(),
+        events=in_order(happened.join(told, on="user_id", how="semi").collect()),
+        rewards=rewards_by_arm(lake, tenant=settings.tenant, users=told),
         seed=settings.seed,
     )
 
 
-def rewards_by_arm(lake: Lake, *, tenant: str = "default") -> pl.DataFrame:
-    """Newest reward of every decision delivered in full: columns `user_id, arm, reward`."""
+def rewards_by_arm(
+    lake: Lake, *, tenant: str = "default", users: pl.LazyFrame | None = None
+) -> pl.DataFrame:
+    """Newest reward of every decision delivered in full: columns `user_id, arm, reward`.
+
+    Args:
+        lake: Read for the purpose `train`.
+        tenant: Whose decisions.
+        users: A column `user_id` of those that count, none for all.
+    """
+    earned = lake.scan("rewards", purpose="train").filter(pl.col("tenant") == tenant)
+    decisions = lake.scan("decisions", purpose="train").filter(pl.col("tenant") == tenant)
+    if users is not None:
+        earned, decisions = (
+            rows.join(users, on="user_id", how="semi") for rows in (earned, decisions)
+        )
     newest = (
-        lake.scan("rewards", purpose="train")
-        .filter(pl.col("tenant") == tenant)
-        .sort("reward_version", "as_of")
+        earned.sort("reward_version", "as_of")
         .group_by("decision_id")
         .agg(reward=pl.col("value").last())
     )
     taken = pl.col("candidates").list.get(pl.col("action_index")).struct.field("arm")
     return (
-        lake.scan("decisions", purpose="train")
-        .filter(pl.col("tenant") == tenant, pl.col("delivered") == "full")
+        decisions.filter(pl.col("delivered") == "full")
         .select("decision_id", "user_id", arm=taken)
         .join(newest, on="decision_id")
         .drop_nulls("arm")

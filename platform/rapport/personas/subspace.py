@@ -2,18 +2,20 @@
 
 Topics are projected out first: what one message alone gives away, and what moves between the
 conversations of one user. In what is left, directions are ranked by the variance between users
-against that within them, and those are kept which beat users whose turns were shuffled.
+against that within them, and those are kept which beat users whose turns were shuffled. All of it
+is algebra on the sums of `rapport.personas.scatter`, whatever the number of turns.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-FloatArray = NDArray[np.float32]
+from rapport.personas.scatter import Groups, Scatter
+
 RealArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 SHRINKAGE = 0.1
 """Weight of the round covariance in a within-group covariance."""
@@ -24,8 +26,9 @@ LOUD = 1.0
 manners take several turns to show. The centroids of k-means stand in for topics only where those
 are few and far apart: with a topic for each of two agents 16 to 32 of them left enough behind to
 hide every persona, and where personas are plain they take these out as well."""
-_SHUFFLES = 2
 _MOST_DIRECTIONS = 24
+_ROWS = 10_000
+"""Rows mapped at once, as float64."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,18 @@ class Subspace:
 
     def transform(self, vectors: NDArray[np.floating]) -> RealArray:
         """Map vectors or means of vectors [N, D] to [N, d] float64."""
-        return np.asarray((vectors.astype(np.float64) - self.origin) @ self.projection)
+        return projected(vectors, origin=self.origin, projection=self.projection)
+
+
+def projected(
+    vectors: NDArray[np.floating], *, origin: RealArray, projection: RealArray
+) -> RealArray:
+    """`(x - origin) @ projection` of rows [N, D] as [N, d] float64, some rows at a time."""
+    result = np.empty((len(vectors), projection.shape[1]))
+    for start in range(0, len(vectors), _ROWS):
+        rows = slice(start, start + _ROWS)
+        result[rows] = (vectors[rows].astype(np.float64) - origin) @ projection
+    return result
 
 
 @dataclass(frozen=True)
@@ -69,122 +83,112 @@ class _Spread:
         return min(int((self.ratios > ABOVE_NULL * null).sum()), _MOST_DIRECTIONS)
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Where spreads are looked at: `second` [D, D] about the mean, and a projection."""
+
+    turns: int
+    second: RealArray
+    free: RealArray
+
+    def spread(self, outer: Groups, inner: Groups) -> _Spread:
+        """Compare variance of inner groups inside outer ones with variance inside the inner.
+
+        Ratios are descending, each about 1 by chance alone; none where nothing can be compared.
+        """
+        between_df, inside_df = inner.count - outer.count, self.turns - inner.count
+        dim = len(self.second)
+        if between_df < 1 or inside_df < 1:
+            return _Spread(np.zeros(0), np.zeros((dim, 0)), np.eye(dim))
+        moved = self._inside(inner.between - outer.between) / between_df
+        inside = self._inside(self.second - inner.between) / inside_df
+        inside = (1.0 - SHRINKAGE) * inside + SHRINKAGE * np.trace(inside) / dim * np.eye(dim)
+        ratios, vectors = eigh(moved, inside)
+        return _Spread(ratios[::-1], vectors[:, ::-1], inside)
+
+    def without(self, directions: RealArray) -> "_Room":
+        """The same with orthonormal directions [D, T] taken out."""
+        return _Room(self.turns, self.second, np.eye(len(self.free)) - directions @ directions.T)
+
+    def _inside(self, scatter: RealArray) -> RealArray:
+        # Symmetric to the last bit, which eigh takes for granted.
+        half = self.free @ scatter @ self.free
+        return np.asarray((half + half.T) / 2)
+
+
 def find_subspace(
-    vectors: FloatArray,
-    users: IntArray,
-    conversations: IntArray,
-    *,
-    seed: int,
-    dims: int | None = None,
+    scatter: Scatter, *, strangers: Sequence[Groups] = (), dims: int | None = None
 ) -> Subspace:
     """Find the directions that tell users apart.
 
     Args:
-        vectors: [N, D] turn vectors.
-        users: [N] codes, 0-based without gaps.
-        conversations: [N] codes, 0-based without gaps; each lies inside one user.
-        seed: Of the shuffles and of k-means.
+        scatter: Of their turns.
+        strangers: Groups as large as the users' of turns dealt at random; one at least where the
+            number of directions is to be found.
         dims: Directions to keep, none for those that beat chance.
 
     Source: generalised eigenvectors as in Fisher's discriminant, with users as the classes and
-    the number of directions by parallel analysis (Horn 1965). Cost O(N D^2 + D^3): seconds for
-    30,000 turns of 384.
+    the number of directions by parallel analysis (Horn 1965). Cost O(D^3).
     """
-    rng = np.random.default_rng(seed)
-    origin = vectors.mean(axis=0, dtype=np.float64)
-    centred = vectors - origin.astype(np.float32)
-    topics = topic_directions(centred, users, conversations, rng=rng)
-    free = _without(centred, topics)
-    nobody = np.zeros(len(users), np.int64)
-    spread = _spread(free, nobody, users)
+    origin = scatter.total / scatter.turns
+    room = _Room(
+        scatter.turns,
+        scatter.second - scatter.turns * np.outer(origin, origin),
+        np.eye(len(origin)),
+    )
+    topics = _topic_directions(scatter, room, origin=origin)
+    room, nobody = room.without(topics), _nobody(len(origin))
+    spread = room.spread(nobody, _about(origin, scatter.users, scatter.turns))
     null = 0.0
     if dims is None:
-        shuffled = (rng.permutation(users) for _ in range(_SHUFFLES))
-        null = max(float(_spread(free, nobody, users).ratios[0]) for users in shuffled)
+        dealt = (_about(origin, groups, scatter.turns) for groups in strangers)
+        null = max(float(room.spread(nobody, groups).ratios[0]) for groups in dealt)
         dims = spread.kept(null)
     projection = spread.vectors[:, :dims]
     projection = projection - topics @ (topics.T @ projection)
     return Subspace(origin, projection, spread.ratios[:dims], null, topics.shape[1])
 
 
-def topic_directions(
-    centred: FloatArray, users: IntArray, conversations: IntArray, *, rng: np.random.Generator
-) -> FloatArray:
+def _topic_directions(scatter: Scatter, room: _Room, *, origin: RealArray) -> RealArray:
     """Orthonormal directions [D, T] of topics.
 
     First those in which conversations differ by more than the noise of one turn, whoever holds
     them; then those in which a user's own conversations differ by more than chance. Without
     conversations of several turns, users take their place in the first.
     """
-    talks = conversations if _degrees(conversations) >= centred.shape[1] else users
-    nobody = np.zeros(len(users), np.int64)
-    spread = _spread(centred, nobody, talks)
-    loud = int(((spread.ratios - 1.0) / _usual_size(talks) > LOUD).sum())
+    users, talks, shuffled = (
+        _about(origin, groups, scatter.turns)
+        for groups in (scatter.users, scatter.conversations, scatter.shuffled)
+    )
+    several = scatter.turns - talks.count >= len(origin)
+    tellers = talks if several else users
+    spread = room.spread(_nobody(len(origin)), tellers)
+    loud = int(((spread.ratios - 1.0) / _usual_size(tellers, scatter.turns) > LOUD).sum())
     first = _orthonormal(spread.inside @ spread.vectors[:, :loud])
-    free = _without(centred, first)
-    spread = _spread(free, users, conversations)
+    free = room.without(first)
+    spread = free.spread(users, talks)
     moving = 0
     if len(spread.ratios):
-        shuffled = _shuffled_inside(conversations, users, rng)
-        moving = spread.kept(float(_spread(free, users, shuffled).ratios[0]))
+        moving = spread.kept(float(free.spread(users, shuffled).ratios[0]))
     return _orthonormal(np.hstack([first, spread.inside @ spread.vectors[:, :moving]]))
 
 
-def group_means(values: NDArray[np.floating], groups: IntArray) -> tuple[RealArray, RealArray]:
-    """Mean [G, D] and size [G] of each group; every code 0 to G - 1 occurs."""
-    order = np.argsort(groups, kind="stable")
-    sizes = np.bincount(groups).astype(np.float64)
-    starts = np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64)
-    sums = np.add.reduceat(values[order], starts, axis=0, dtype=np.float64)
-    return sums / sizes[:, None], sizes
+def _about(origin: RealArray, groups: Groups, turns: int) -> Groups:
+    """Groups with the scatter of their means about the mean of all turns."""
+    about = groups.between - turns * np.outer(origin, origin)
+    return Groups(groups.count, groups.squares, about)
 
 
-def _spread(values: FloatArray, outer: IntArray, inner: IntArray) -> _Spread:
-    """Compare variance of inner groups inside outer ones with variance inside the inner groups.
-
-    Ratios are descending, each about 1 by chance alone; none where there is nothing to compare.
-    """
-    inner_means, inner_sizes = group_means(values, inner)
-    outer_means, outer_sizes = group_means(values, outer)
-    owner = np.zeros(len(inner_sizes), np.int64)
-    owner[inner] = outer
-    between_df = len(inner_sizes) - len(outer_sizes)
-    inside_df = len(values) - len(inner_sizes)
-    dim = values.shape[1]
-    if between_df < 1 or inside_df < 1:
-        return _Spread(np.zeros(0), np.zeros((dim, 0)), np.eye(dim))
-    moved = (inner_means - outer_means[owner]) * np.sqrt(inner_sizes)[:, None]
-    rest = values - inner_means.astype(np.float32)[inner]
-    inside = (rest.T @ rest).astype(np.float64) / inside_df
-    inside = (1.0 - SHRINKAGE) * inside + SHRINKAGE * np.trace(inside) / dim * np.eye(dim)
-    ratios, vectors = eigh(moved.T @ moved / between_df, inside)
-    return _Spread(ratios[::-1], vectors[:, ::-1], inside)
+def _nobody(dim: int) -> Groups:
+    """All turns as one group, about their own mean."""
+    return Groups(1, 0.0, np.zeros((dim, dim)))
 
 
-def _degrees(groups: IntArray) -> int:
-    """Turns beyond the first of each group."""
-    return len(groups) - int(groups.max(initial=-1) + 1)
-
-
-def _usual_size(groups: IntArray) -> float:
+def _usual_size(groups: Groups, turns: int) -> float:
     """Size of groups as the variance between them sees it (Searle 1971): less where uneven."""
-    sizes = np.bincount(groups).astype(np.float64)
-    return float((sizes.sum() - (sizes**2).sum() / sizes.sum()) / max(len(sizes) - 1, 1))
+    return float((turns - groups.squares / turns) / max(groups.count - 1, 1))
 
 
-def _orthonormal(directions: NDArray[np.floating]) -> FloatArray:
+def _orthonormal(directions: RealArray) -> RealArray:
     left, scale, _ = np.linalg.svd(directions, full_matrices=False)
-    return np.asarray(left[:, scale > 1e-6 * scale.max(initial=0.0)], np.float32)
-
-
-def _without(values: FloatArray, directions: FloatArray) -> FloatArray:
-    return np.asarray(values - (values @ directions) @ directions.T)
-
-
-def _shuffled_inside(inner: IntArray, outer: IntArray, rng: np.random.Generator) -> IntArray:
-    """Inner codes dealt anew to the turns of each outer group."""
-    result = np.empty_like(inner)
-    result[np.lexsort((np.arange(len(outer)), outer))] = inner[
-        np.lexsort((rng.random(len(outer)), outer))
-    ]
-    return result
+    return np.asarray(left[:, scale > 1e-6 * scale.max(initial=0.0)])

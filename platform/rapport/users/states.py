@@ -136,7 +136,7 @@ def update_states(
         encoder = kept.encoder if kept and keep else None
         encoder = encoder or _fitted(parts, encoder_id, dim=dim, settings=settings)
         encode = partial(encode_part, encoder=encoder, tenant=settings.tenant)
-        counted = _Counted(mapper(encode, parts.items("events", "vectors")))
+        counted = Counted(mapper(encode, parts.items("events", "vectors")))
         others = _others(lake, changed, encoder_id=encoder_id, tenant=settings.tenant)
         if changed is None or not changed.is_empty():
             lake.replace("user_embeddings", chain(others, counted), where=rows_of(settings.tenant))
@@ -203,7 +203,7 @@ def lists(vectors: FloatArray) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
 
 
-class _Counted:
+class Counted:
     """Tables as they pass, and their rows."""
 
     def __init__(self, tables: Iterable[pa.Table]) -> None:

@@ -1,5 +1,7 @@
 """Timelines: what each user wrote and did, in order, read from the lake for a stated purpose."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from rapport.lake import Lake
@@ -23,8 +25,11 @@ def messages(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.DataFra
     return rows.sort("user_id", "ts", "turn_index").collect()
 
 
-def messages_of(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.LazyFrame:
-    """The rows of `messages`, lazily and in no order."""
+def messages_of(
+    lake: Lake, *, purpose: str, also: Sequence[str] = (), tenant: str = "default"
+) -> pl.LazyFrame:
+    """The rows of `messages`, lazily and in no order; only those that allow `also` as well."""
+    allowed = [pl.col("purposes").list.contains(other) for other in also]
     turns = lake.scan("turns", purpose=purpose)
     return turns.filter(
         pl.col("tenant") == tenant,
@@ -32,6 +37,7 @@ def messages_of(lake: Lake, *, purpose: str, tenant: str = "default") -> pl.Lazy
         pl.col("kind") == "message",
         pl.col("text").is_not_null(),
         pl.col("facet").fill_null("") != CRISIS_FACET,
+        *allowed,
     ).select(
         "tenant",
         "user_id",

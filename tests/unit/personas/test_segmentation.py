@@ -3,6 +3,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from rapport.errors import TooLittleDataError
 from rapport.lake import Lake
@@ -100,6 +101,28 @@ def test_emotions_of_messages_become_evidence(tmp_path):
     )
     assert asked == [(1800, (1800, 96))]
     assert found.model.emotions is not None
+
+
+def test_parts_of_any_size_find_the_same_groups(tmp_path):
+    lake, encoder = embedded(tmp_path)
+    found = []
+    for held in (10_000, 200):
+        settings = SegmentSettings(seed=0, held_turns=held, scratch=tmp_path)
+        found.append(segment_personas(lake, encoder=encoder, settings=settings))
+        rows = lake.scan("persona_assignments").sort("user_id").collect()
+        found.append(rows["persona_id"].to_numpy())
+    assert len(found[0].model.names) == len(found[2].model.names)
+    assert adjusted_rand_score(found[1], found[3]) > 0.95
+    assert list(tmp_path.glob("parts-*")) == []
+
+
+def test_personas_may_be_learned_from_some_users_and_all_are_assigned(tmp_path):
+    lake, encoder = embedded(tmp_path)
+    settings = SegmentSettings(seed=0, fit_users=60, held_turns=200)
+    found = segment_personas(lake, encoder=encoder, settings=settings)
+    assert 60 <= found.fitted < 100
+    assert found.assigned == 150
+    assert sum(found.model.users) == found.fitted
 
 
 def test_too_few_users_are_no_population(tmp_path):
