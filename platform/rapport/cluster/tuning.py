@@ -135,13 +135,13 @@ def _run(
         raise results.errors[0]  # a trial that fails is a defect; one out of time has no error
 
 
-class _Keeper(tune.Callback):  # type: ignore[misc]
+class _Keeper(tune.Callback):
     """Keeps every trial as it is reported: a killed search loses only those under way."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
 
-    def on_trial_result(self, **info: Any) -> None:  # noqa: ANN401  (Ray names what it passes)
+    def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]  # noqa: ANN401
         """Keep what a trial reported; Ray reports a trial's end once more, without it."""
         if "trial" in info["result"]:
             self._study.keep(from_json(info["result"]["trial"]))
