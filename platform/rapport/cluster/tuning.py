@@ -17,6 +17,7 @@ import torch
 from ray import tune
 
 from rapport.cluster.session import ray_session
+from rapport.cluster.study import Study
 from rapport.cluster.trials import (
     LearnerSettings,
     Recipe,
@@ -31,6 +32,7 @@ from rapport.home import Home
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.learn import Bench, prepare
 from rapport.policy.policy import Policy
+from rapport.scratch import replace_text
 
 __all__ = ["PolicyCandidates", "Recipe", "Trial", "retrain", "search"]
 
@@ -68,6 +70,8 @@ def search(
 ) -> PolicyCandidates:
     """Find a policy within a budget; at the budget the best so far is kept.
 
+    A search that was killed keeps its finished trials and goes on with the others.
+
     Args:
         data: Decisions of all users; train and tune users are used, gate users never.
         trials: Settings to try, both learners' defaults first, then random ones in turn.
@@ -81,24 +85,21 @@ def search(
     started = time.monotonic()
     bench = prepare(data, seed=seed)
     proposed = propose(trials, seed=seed)
-    study = home.work / "tune"
-    finished: list[Trial] = []
+    study = Study(home.work / "tune", bench, seed=seed)
+    kept = study.finished(proposed)
+    missing = [each for each in proposed if each not in kept]
     left_s = budget_s * (1.0 - _FIT_SHARE) - (time.monotonic() - started)
-    if left_s > _LEAST_SEARCH_S:
+    if missing and left_s > _LEAST_SEARCH_S:
         with ray_session(home):
             left_s = budget_s * (1.0 - _FIT_SHARE) - (time.monotonic() - started)
-            finished = _run(
-                bench.without_messages(),
-                proposed,
-                seed=seed,
-                budget_s=max(left_s, 1.0),
-                study=study,
-            )
+            bound = max(left_s, 1.0)
+            _run(bench.without_messages(), missing, seed=seed, budget_s=bound, study=study)
+    finished = [trial for trial in study.trials() if trial.settings in proposed]
     if not finished:
         finished = [run_trial(bench, proposed[0], seed=seed)]
     ranked = tuple(sorted(finished, key=lambda trial: -trial.value))
     policy = retrain(data, Recipe(ranked[0].settings, ranked[0].behaviour), seed=seed)
-    outcome = PolicyCandidates(policy, ranked, len(proposed), study)
+    outcome = PolicyCandidates(policy, ranked, len(proposed), study.folder)
     _keep(outcome)
     return outcome
 
@@ -109,8 +110,10 @@ def _run(
     *,
     seed: int,
     budget_s: float,
-    study: Path,
-) -> list[Trial]:
+    study: Study,
+) -> None:
+    """Try settings side by side; each finished trial is in the study before this returns."""
+
     def trainable(config: dict[str, Any], *, bench: Bench) -> None:
         torch.set_num_threads(1)  # trials run side by side; more threads each only contend
         trial = run_trial(bench, proposed[config["index"]], seed=seed)
@@ -122,21 +125,32 @@ def _run(
         tune_config=tune.TuneConfig(
             metric="value", mode="max", time_budget_s=budget_s, reuse_actors=True
         ),
-        run_config=tune.RunConfig(name="policy", storage_path=str(study), verbose=0),
+        run_config=tune.RunConfig(
+            name="policy", storage_path=str(study.folder), verbose=0, callbacks=[_Keeper(study)]
+        ),
     )
     with redirect_stdout(sys.stderr):  # stdout belongs to the job's one JSON object
         results = tuner.fit()
     if results.errors:
         raise results.errors[0]  # a trial that fails is a defect; one out of time has no error
-    metrics = [results[index].metrics or {} for index in range(len(results))]
-    return [from_json(found["trial"]) for found in metrics if "trial" in found]
+
+
+class _Keeper(tune.Callback):
+    """Keeps every trial as it is reported: a killed search loses only those under way."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+        """Keep what a trial reported; Ray reports a trial's end once more, without it."""
+        if "trial" in info["result"]:
+            self._study.keep(from_json(info["result"]["trial"]))
 
 
 def _keep(outcome: PolicyCandidates) -> None:
-    outcome.study.mkdir(parents=True, exist_ok=True)
     kept = {
         "policy": outcome.policy.id,
         "planned": outcome.planned,
         "trials": [to_json(trial) for trial in outcome.trials],
     }
-    (outcome.study / "study.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    replace_text(outcome.study / "study.json", json.dumps(kept, indent=1) + "\n")

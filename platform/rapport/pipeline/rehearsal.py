@@ -57,12 +57,8 @@ def rehearsed(config: C) -> Iterator[C]:
 
 def prepare(config: JobConfig) -> None:
     """Take the steps that a smoke run names, in the home of its settings."""
-    from rapport.testing import tiny_encoder, tiny_language_model  # noqa: PLC0415  (torch)
-
     assert config.smoke is not None
     home = Home(config.home)
-    tiny_language_model(home.root / LANGUAGE)
-    tiny_encoder(home.root / ENCODER, dim=WIDTH)
     base = config.model_dump(include=set(JobConfig.model_fields) - {"smoke", "budget_s"})
     stage = Stage(home, lake_of(config), base, config.smoke.world)
     _simulated(stage)
@@ -84,9 +80,14 @@ def _placed(value: Any, home: str) -> Any:  # noqa: ANN401  (any setting)
 
 
 def _simulated(stage: Stage) -> None:
+    """The log, and models that know its words."""
     from rapport.simulation import SimulationConfig, generate, write  # noqa: PLC0415
+    from rapport.testing import tiny_encoder, tiny_language_model  # noqa: PLC0415
 
-    write(generate(SimulationConfig(**stage.world)), stage.home.root / LOG)
+    root, log = stage.home.root, generate(SimulationConfig(**stage.world))
+    write(log, root / LOG)
+    tiny_language_model(root / LANGUAGE)
+    tiny_encoder(root / ENCODER, dim=WIDTH, texts=log.turns["text"].drop_nulls())
 
 
 def _served(stage: Stage) -> None:

@@ -90,7 +90,8 @@ def execute(job: Job[C], config: C, *, name: str, forced: bool = False) -> dict[
     """Run a job in its home, unless nothing changed since its last run there.
 
     Returns:
-        What the job returned, with `seconds`; or what its last run returned, with `unchanged`
+        What the job returned, with `seconds`, and `over_budget_s` where it could not keep to its
+        budget; or what its last run returned, with `unchanged`
         and, under `repeats`, which run that was.
 
     Raises:
@@ -110,6 +111,8 @@ def execute(job: Job[C], config: C, *, name: str, forced: bool = False) -> dict[
         with _recorded(job, desk, name=name, found=found) as result:
             result.update(job.call(config))
             result["seconds"] = round(time.monotonic() - started, 1)
+            if config.seconds is not None and result["seconds"] > config.seconds:
+                result["over_budget_s"] = round(result["seconds"] - config.seconds, 1)
         return result
 
 

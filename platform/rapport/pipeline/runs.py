@@ -80,6 +80,4 @@ class Runs:
 
 def _run(row: Mapping[str, Any]) -> Run:
     values = {each.name: row[each.name] for each in fields(Run)}
-    for name in _MAPS:  # polars reads a map as a list of entries
-        values[name] = {entry["key"]: entry["value"] for entry in values[name] or ()}
-    return Run(**values)
+    return Run(**values | {name: dict(values[name] or {}) for name in _MAPS})

@@ -4,6 +4,8 @@ They answer nonsense and embed at random, but have the parts, special tokens and
 the default models, so every code path that loads one of those loads one of these.
 """
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +61,20 @@ def tiny_language_model(folder: Path, *, seed: int = 0, vocabulary: int = 512) -
     return _saved(model, tokenizer, folder)
 
 
-def tiny_encoder(folder: Path, *, seed: int = 0, dim: int = 32) -> Path:
+def tiny_encoder(folder: Path, *, seed: int = 0, dim: int = 32, texts: Iterable[str] = ()) -> Path:
     """Make a random BERT of 2 layers with a WordPiece vocabulary of letters and menu words.
 
     Args:
         folder: Where config, weights and tokenizer go; made if missing.
         seed: Of the weights.
         dim: Length of a vector, a multiple of 4.
+        texts: Their words are in the vocabulary too; other words are spelled out, which is slow.
     """
     import torch  # noqa: PLC0415  (row builders must import without it)
     from transformers import BertConfig, BertModel, BertTokenizer  # noqa: PLC0415
 
     tokenizer = BertTokenizer(
-        vocab={token: index for index, token in enumerate(_pieces())}, model_max_length=256
+        vocab={token: index for index, token in enumerate(_pieces(texts))}, model_max_length=256
     )
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -123,8 +126,9 @@ def _byte_level(vocabulary: int) -> Any:  # noqa: ANN401  (untyped library)
     return tokenizer
 
 
-def _pieces() -> list[str]:
-    words = sorted({word for text in _corpus() for word in text.lower().split() if word.isalpha()})
+def _pieces(texts: Iterable[str]) -> list[str]:
+    read = " ".join([*_corpus(), *texts]).lower()
+    words = sorted(set(re.findall(r"[a-z]+", read)))
     signs = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     return [*dict.fromkeys([*special, *signs, *(f"##{sign}" for sign in signs), *words])]

@@ -2,8 +2,11 @@ import json
 
 import pytest
 
+from rapport.cluster.study import Study
+from rapport.cluster.trials import propose, run_trial
 from rapport.cluster.tuning import search
 from rapport.home import Home
+from rapport.policy.learn import prepare
 from tests.unit.policy.worlds import a_world
 
 
@@ -19,6 +22,19 @@ def test_two_learners_compete_in_one_tune_run_and_the_study_is_kept(tmp_path, ca
     assert study["policy"] == found.policy.id
     assert len(study["trials"]) == 4
     assert capsys.readouterr().out == ""
+
+
+def test_a_search_goes_on_from_the_trials_that_were_finished(tmp_path):
+    data = a_world(n=2000)[0]
+    home = Home(tmp_path)
+    bench = prepare(data, seed=0)
+    tried = [run_trial(bench, settings, seed=0) for settings in propose(2, seed=0)]
+    for trial in tried:
+        Study(home.work / "tune", bench, seed=0).keep(trial)
+    found = search(data, trials=2, budget_s=30, seed=0, home=home)
+    assert list(found.trials) == sorted(tried, key=lambda trial: -trial.value)
+    assert not found.stopped_early
+    assert Study(home.work / "tune", bench, seed=1).trials() == []
 
 
 def test_a_budget_too_short_for_a_search_still_gives_a_policy(tmp_path):
