@@ -116,7 +116,7 @@ def test_compaction_keeps_named_versions_and_what_may_be_on_its_way(lake, tmp_pa
         lake.append("turns", [a_turn(turn_index=n)], writer="w", version=n)
     orphan = f"{prefix(lake)}/turns/part-00000-not-committed-yet-c000.snappy.parquet"
     put(orphan, b"PAR1")
-    config = CompactConfig(home=tmp_path, lake=LakeConfig(uri=lake.root))
+    config = CompactConfig(home=tmp_path, least_files=2, lake=LakeConfig(uri=lake.root))
     told = compact_lake(config)
     assert told["kept"] == {"turns": 1}
     assert told["removed"] == 0  # left behind less than an hour ago

@@ -26,6 +26,9 @@ from rapport.store import open_store
 class CompactConfig(JobConfig):
     """Settings of `compact_lake`."""
 
+    least_files: int = Field(default=8, ge=2)
+    """Data files of a table's newest version from which they are merged. A merge copies the table
+    while releases hold the old files, so a low number costs room."""
     grace_hours: int = Field(default=0, ge=0)
     """Hours that the files of a version just left behind stay, for whoever still reads it; in an
     object store at least 1."""
@@ -56,7 +59,7 @@ def compact_lake(config: CompactConfig) -> dict[str, Any]:
         if config.seconds is not None and time.monotonic() - started > config.seconds:
             left.append(table)
             continue
-        lake.compact(table)
+        lake.compact(table, least=config.least_files)
         removed += lake.vacuum(table, keep=kept.get(table, ()), grace_hours=config.grace_hours)
     after = _size(lake)
     return {

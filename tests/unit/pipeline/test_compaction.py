@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from rapport.cli import app as cli
+from rapport.cli.stages import run_stage
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.pipeline import versions as versions_module
@@ -37,7 +38,7 @@ def lake(home):
 
 
 def compact(home, **settings):
-    return compact_lake(CompactConfig(home=home.root, **settings))
+    return compact_lake(CompactConfig(home=home.root, **{"least_files": 2} | settings))
 
 
 def append(lake, numbers):
@@ -129,6 +130,21 @@ def test_versions_just_left_behind_can_be_granted_to_their_readers(home, lake):
     assert compact(home, grace_hours=1)["removed"] == 0
     assert places(lake, version) == [0, 1, 2]
     assert compact(home)["removed"] == 3
+
+
+def test_a_merge_waits_until_it_is_worth_the_copy(home, lake):
+    append(lake, range(7))
+    assert compact(home, least_files=8)["removed"] == 0
+    append(lake, [7])
+    assert compact(home, least_files=8)["removed"] == 8
+
+
+def test_the_job_says_what_it_found_and_left(home, lake):
+    append(lake, range(9))
+    told = run_stage("compact_lake", home=home.root)
+    assert told["before"]["files"] == 9 + 10
+    assert told["after"]["files"] == 1 + 13
+    assert told["removed"] == 9
 
 
 def test_at_its_budget_it_stops_between_two_tables_and_says_so(home, lake):
