@@ -1,4 +1,4 @@
-"""A home: the folder of one installation, its secret, and its two locks."""
+"""A home: the folder of one installation, its secret, and its locks."""
 
 import fcntl
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -72,16 +72,40 @@ class Home:
         Raises:
             LockedError: Another process holds it; the message names that process.
         """
+        with self._held("home", fcntl.LOCK_SH), self._held(name, fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the whole home: nobody holds a lock of it, or can take one.
+
+        Raises:
+            LockedError: Somebody does; the message names that process.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._held("home", fcntl.LOCK_EX))
+            except LockedError:
+                # Many may share that lock: their own ones tell who they are.
+                for path in sorted(self.root.glob("*.lock")):
+                    if path.stem != "home":
+                        stack.enter_context(self._held(path.stem, fcntl.LOCK_EX))
+                raise
+            yield
+
+    @contextmanager
+    def _held(self, name: str, kind: int) -> Iterator[None]:
         path = self.root / f"{name}.lock"
         with path.open("a+", encoding="utf-8") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
                 raise LockedError(name, str(self.root), file.read().strip()) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
+            if kind == fcntl.LOCK_EX:
+                file.truncate(0)
+                file.write(f"process {os.getpid()}")
+                file.flush()
             yield
 
     def _made(self, name: str) -> Path:
