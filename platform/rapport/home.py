@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,14 +81,41 @@ class Home:
             Who held it last and died holding it, empty where it was given back.
 
         Raises:
-            LockedError: Another process holds it; the message names that process and since when.
+            LockedError: Another process holds it, or the whole home; the message names that
+                process and since when.
         """
+        with self._held("home", fcntl.LOCK_SH), self._held(name, fcntl.LOCK_EX) as died:
+            yield died
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the whole home: nobody holds a lock of it, or can take one.
+
+        Raises:
+            LockedError: Somebody does; the message names that process.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._held("home", fcntl.LOCK_EX))
+            except LockedError:
+                # Many may share that lock: their own ones tell who they are.
+                for path in sorted(self._made("locks").glob("*.lock")):
+                    if path.stem != "home":
+                        stack.enter_context(self._held(path.stem, fcntl.LOCK_EX))
+                raise
+            yield
+
+    @contextmanager
+    def _held(self, name: str, kind: int) -> Iterator[str]:
         path = self._made("locks") / f"{name}.lock"
         with path.open("a+", encoding="utf-8") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise LockedError(name, str(self.root), _first_line(path)) from error
+            if kind == fcntl.LOCK_SH:
+                yield ""
+                return
             died = _first_line(path)
             file.truncate(0)
             since = datetime.now(UTC).isoformat(timespec="seconds")

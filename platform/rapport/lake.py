@@ -360,8 +360,12 @@ class Lake:
             if delta is not None:
                 forget(delta, schema_of(table), remote=self._remote)
 
-    def compact(self, table: str) -> dict[str, int]:
+    def compact(self, table: str, *, least: int = 2) -> dict[str, int]:
         """Merge a table's small files into few; contents and old versions stay.
+
+        Args:
+            table: A table of the schema.
+            least: With fewer data files than this nothing is merged.
 
         Returns:
             `before` and `after`: data files of the newest version.
@@ -372,7 +376,8 @@ class Lake:
             if delta is None:
                 return {"before": 0, "after": 0}
             before = len(delta.file_uris())
-            repeatedly(delta, delta.optimize.compact)
+            if before >= least:
+                repeatedly(delta, delta.optimize.compact)
             return {"before": before, "after": len(delta.file_uris())}
 
     def vacuum(self, table: str, *, keep: Collection[int] = (), grace_hours: int = 0) -> int:

@@ -53,16 +53,20 @@ def append_once(delta: DeltaTable, data: pa.Table, stamp: Stamp) -> bool:
 def append_surely(opened: Callable[[], DeltaTable], data: pa.Table, stamp: Stamp) -> bool:
     """Append rows under a stamp where nobody holds others back, and see that they are there.
 
-    While a table forgets its log, a commit may fail, or pass for an old one and be lost. Both are
-    tried again; an answer of False may then be about this call's own first try.
+    While a table forgets its log, a commit may fail, or pass for an old one and be lost: both are
+    tried again. After a failure nobody can say whose a commit of this version is, and the answer
+    is False.
 
     Raises:
         UnavailableError: It failed `TRIES` times.
     """
-    fault: DeltaError | None = None
+    fault, committed = None, False
     for _ in range(TRIES):
         try:
-            if not append_once(opened(), data, stamp):
+            if committed and reached(opened(), stamp.writer) >= stamp.version:
+                return True
+            committed = append_once(opened(), data, stamp)
+            if not committed:
                 return False
             if reached(opened(), stamp.writer) >= stamp.version:
                 return True

@@ -24,10 +24,24 @@ def test_a_second_holder_is_refused_naming_the_first(tmp_path):
             pass
         with home.lock("serve"):
             pass
+        with pytest.raises(LockedError, match=f"'run' lock .* process {holder.pid}"), home.alone():
+            pass
     finally:
         done.set()
         holder.join(20)
     with Home(tmp_path).lock("run"):
+        pass
+
+
+def test_a_home_held_alone_lets_nobody_in(tmp_path):
+    home = Home(tmp_path)
+    with home.alone():
+        for name in ("serve", "run"):
+            with pytest.raises(LockedError, match="'home' lock"), home.lock(name):
+                pass
+        with pytest.raises(LockedError, match="'home' lock"), home.alone():
+            pass
+    with home.lock("serve"), home.lock("run"):
         pass
 
 

@@ -17,6 +17,7 @@ from rapport.pipeline.compaction import CompactConfig, compact_lake
 from rapport.pipeline.erasure import erase_users
 from rapport.store import open_store, relay
 from rapport.testing import a_decision, a_turn, some_feedback
+from tests.statistics.report import say
 from tests.unit.object_store import BUCKET, MISSING, environment, objects, put, serving, weed
 
 pytestmark = pytest.mark.skipif(weed() is None, reason=MISSING)
@@ -116,7 +117,7 @@ def test_compaction_keeps_named_versions_and_what_may_be_on_its_way(lake, tmp_pa
         lake.append("turns", [a_turn(turn_index=n)], writer="w", version=n)
     orphan = f"{prefix(lake)}/turns/part-00000-not-committed-yet-c000.snappy.parquet"
     put(orphan, b"PAR1")
-    config = CompactConfig(home=tmp_path, lake=LakeConfig(uri=lake.root))
+    config = CompactConfig(home=tmp_path, least_files=2, lake=LakeConfig(uri=lake.root))
     told = compact_lake(config)
     assert told["kept"] == {"turns": 1}
     assert told["removed"] == 0  # left behind less than an hour ago
@@ -127,14 +128,16 @@ def test_compaction_keeps_named_versions_and_what_may_be_on_its_way(lake, tmp_pa
     assert lake.size("turns").files == len(objects(f"{prefix(lake)}/turns/"))
 
 
-def append_while(root, count, started):
+def append_while(root, writer, count, started):
     lake = Lake(root)
     for n in range(count):
-        lake.append("turns", [a_turn(user_id=KEPT, turn_index=n)], writer="busy", version=n)
+        row = a_turn(user_id=KEPT, conversation_id=writer, turn_index=n)
+        lake.append("turns", [row], writer=writer, version=n)
         started.set()
 
 
-def test_erasure_leaves_no_byte_and_takes_no_file_of_an_append_beside_it(lake):
+@pytest.mark.parametrize("count", [20, pytest.param(150, marks=pytest.mark.slow)])
+def test_erasure_leaves_no_byte_and_takes_no_file_of_appends_beside_it(lake, count):
     gone = [
         a_turn(user_id=GONE, text="zanzibar quokka", conversation_id="gone", turn_index=n)
         for n in range(40)
@@ -146,15 +149,24 @@ def test_erasure_leaves_no_byte_and_takes_no_file_of_an_append_beside_it(lake):
     assert words_in(lake, secrets) == secrets
     context = multiprocessing.get_context("spawn")
     started = context.Event()
-    writer = context.Process(target=append_while, args=(lake.root, 30, started))
-    writer.start()
+    writers = [
+        context.Process(target=append_while, args=(lake.root, f"w{n}", count, started))
+        for n in range(2)
+    ]
+    for writer in writers:
+        writer.start()
     assert started.wait(60)
     assert lake.erase([GONE], ["turns"]) == {"turns": 40}
-    lake.erase([GONE], ["turns"])
-    writer.join(90)
-    assert writer.exitcode == 0
+    erasures = 1
+    while any(writer.is_alive() for writer in writers):
+        lake.erase([GONE], ["turns"])
+        erasures += 1
+    for writer in writers:
+        writer.join(30)
+    assert [writer.exitcode for writer in writers] == [0, 0]
     assert words_in(lake, secrets) == set()
-    assert places(lake) == sorted([*range(30), 0])
+    assert places(lake) == sorted([0, *range(count), *range(count)])
+    say(f"object store: {erasures} erasures beside {2 * count} appends, none lost, none twice")
 
 
 def test_the_relay_and_the_erasure_of_a_home_reach_a_lake_elsewhere(lake, tmp_path):

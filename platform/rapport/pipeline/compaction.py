@@ -46,7 +46,7 @@ def compact_lake(config: CompactConfig) -> dict[str, Any]:
         if config.seconds is not None and time.monotonic() - started > config.seconds:
             left.append(table)
             continue
-        lake.compact(table)
+        lake.compact(table, least=config.least_files)
         removed += lake.vacuum(table, keep=kept.get(table, ()), grace_hours=config.grace_hours)
     after = _size(lake)
     return {

@@ -23,10 +23,10 @@ def erase_users(
 ) -> dict[str, Any]:
     """Remove everything about some users of a tenant, for good.
 
-    Nobody may serve or run a job meanwhile, or he would come back; the home's locks see to that
-    here. Rows go from the store first, so that nothing of theirs can still reach the lake. A user
-    nobody knows costs no release its old versions: nothing is touched. Cut off at any point, the
-    same call completes it. What the outside still holds (log files, other homes) is the
+    Nobody may serve or run a job meanwhile, or they would come back: the home is held alone. Rows
+    go from the store first, so that nothing of theirs can still reach the lake. A user nobody
+    knows costs no release its old versions: nothing is touched. Cut off at any point, the same
+    call completes it. What the outside still holds (log files, other homes, backups) is the
     operator's: ingested again, it is there again.
 
     Args:
@@ -40,7 +40,7 @@ def erase_users(
 
     Raises:
         ConfigError: An id is empty.
-        LockedError: The home is being served, or a run is under way.
+        LockedError: The home is served, or a job runs in it.
         UnavailableError: The store does not answer, or somebody reads it.
     """
     nameless = [user_id for user_id in user_ids if not user_id.strip()]
@@ -48,7 +48,7 @@ def erase_users(
         raise ConfigError("user id", "", "name the users as your logs and requests do")
     keys = frozenset(user_key(home.secret(), tenant, user_id) for user_id in user_ids)
     names = Names(tenant, frozenset(user_ids), keys)
-    with home.lock("serve"), home.lock("run"):
+    with home.alone():
         cut_off, in_lake, marked = was_cut_off(home), {}, []
         refused = _refused_rows(lake, names)
         in_store = _from_store(home, keys)

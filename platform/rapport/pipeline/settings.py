@@ -117,6 +117,9 @@ class PromoteConfig(JobConfig):
 class CompactConfig(JobConfig):
     """Settings of `compact_lake`."""
 
+    least_files: int = Field(default=8, ge=2)
+    """Data files of a table's newest version from which they are merged. A merge copies the table
+    while releases hold the old files, so a low number costs room."""
     grace_hours: int = Field(default=0, ge=0)
     """Hours that the files of a version just left behind stay, for whoever still reads it; in an
     object store at least 1."""

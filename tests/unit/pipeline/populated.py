@@ -139,7 +139,7 @@ def _tables(keys: list[str], turns: int) -> dict[str, pl.DataFrame]:
         pl.Series("text", said),
         pl.Series("turn_id", ids),
         pl.Series("turn_index", places, pl.Int32),
-        ts=pl.lit(START) + pl.duration(hours=pl.Series(places)),
+        ts=pl.lit(START) + pl.duration(hours=pl.lit(pl.Series(places))),
     )
     decided = _rows("decisions", a_decision(), len(keys)).with_columns(
         pl.Series("user_id", keys), pl.Series("decision_id", [f"d-{k}" for k in keys])

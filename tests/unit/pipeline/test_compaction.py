@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from rapport.cli import app as cli
+from rapport.cli.stages import run_stage
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.pipeline import versions as versions_module
@@ -23,6 +24,7 @@ from rapport.pipeline.versions import not_retrainable
 from rapport.release import Origin, publish
 from rapport.store import open_store
 from rapport.testing import a_decision, a_turn, some_feedback
+from tests.statistics.report import say
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -38,7 +40,7 @@ def lake(home):
 
 
 def compact(home, **settings):
-    return compact_lake(CompactConfig(home=home.root, **settings))
+    return compact_lake(CompactConfig(home=home.root, **{"least_files": 2} | settings))
 
 
 def append(lake, numbers):
@@ -132,6 +134,21 @@ def test_versions_just_left_behind_can_be_granted_to_their_readers(home, lake):
     assert compact(home)["removed"] == 3
 
 
+def test_a_merge_waits_until_it_is_worth_the_copy(home, lake):
+    append(lake, range(7))
+    assert compact(home, least_files=8)["removed"] == 0
+    append(lake, [7])
+    assert compact(home, least_files=8)["removed"] == 8
+
+
+def test_the_job_says_what_it_found_and_left(home, lake):
+    append(lake, range(9))
+    told = run_stage("compact_lake", home=home.root)
+    assert told["before"]["files"] == 9 + 10
+    assert told["after"]["files"] == 1 + 13
+    assert told["removed"] == 9
+
+
 def test_at_its_budget_it_stops_between_two_tables_and_says_so(home, lake):
     append(lake, range(3))
     told = compact(home, budget_s=1e-9)
@@ -153,11 +170,12 @@ def compact_on(root):
         compact(Home(root))
 
 
-def test_killed_at_random_moments_beside_killed_appends_it_leaves_every_row_once(home, lake):
+@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_beside_killed_appends_it_leaves_every_row_once(home, lake, kills):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["rapport.pipeline.compaction", "rapport.testing"])
     moments = random.Random(7)
-    for _ in range(4):
+    for _ in range(kills):
         started = context.Event()
         writer = context.Process(target=append_on, args=(lake.root, started))
         carer = context.Process(target=compact_on, args=(home.root,))
@@ -169,9 +187,11 @@ def test_killed_at_random_moments_beside_killed_appends_it_leaves_every_row_once
             process.kill()
             process.join(30)
     compact(home)
-    assert places(lake) == list(range(lake.written("turns", writer="w") + 1))
+    rows = lake.written("turns", writer="w") + 1
+    assert places(lake) == list(range(rows))
     assert orphans(home) == set()
     assert len(list((home.lake / "turns").glob("*.parquet"))) == 1
+    say(f"compaction and appends killed {kills} times: {rows} rows, each once, no orphan")
 
 
 def say_something(lake, home):
