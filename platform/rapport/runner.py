@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from rapport.config import JobConfig, resolve
-from rapport.errors import GateRefusedError, RapportError
+from rapport.errors import GateRefusedError, RapportError, TooLittleDataError
 
 C = TypeVar("C", bound=JobConfig)
 Result = Mapping[str, Any]
@@ -26,7 +26,8 @@ def run_job(config_type: type[C], call: Callable[[C], Result], *, file: str) -> 
     `--config FILE` (default `configs/<job>.yaml` beside the job's file), `--set a.b=c`
     (repeatable), `--home DIR`, `--json`. The result is one JSON object on stdout with `--json`,
     else a short table; `seconds` is added to it. Errors of ours end with their message and exit
-    code; a result with `refused` true is the gate's no, and the exit code 3.
+    code; a result with `refused` true is the gate's no, and the exit code 3. What the log is too
+    small for is skipped: the result says why and what would help, and the exit code is 0.
     """
     name = Path(file).stem
     arguments = _parser(name).parse_args()
@@ -43,6 +44,8 @@ def run_job(config_type: type[C], call: Callable[[C], Result], *, file: str) -> 
             flags={"home": arguments.home},
         )
         result = {**call(config), "seconds": round(time.monotonic() - started, 1)}
+    except TooLittleDataError as error:
+        result = {"skipped": str(error), "seconds": round(time.monotonic() - started, 1)}
     except RapportError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return error.exit_code

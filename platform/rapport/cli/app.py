@@ -10,7 +10,7 @@ import typer
 
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SeedOption, plainly
 from rapport.cli.releases import release_app
-from rapport.cli.stages import JOBS, PIPELINE, run_stage
+from rapport.cli.stages import JOBS, PIPELINE, run_stage, skipped_for
 from rapport.home import Home
 from rapport.runner import show
 
@@ -96,17 +96,26 @@ def run(
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
-    """Run the pipeline, or the jobs named, in order."""
+    """Run the pipeline, or the jobs named, in order; what the log is too small for is skipped."""
     settings = list(sets or ())
     if data:
         settings.append("data=[" + ", ".join(f'"{path.absolute()}"' for path in data) + "]")
+    skipped: set[str] = set()
     with Home(home).lock("run"):
         for job in jobs or PIPELINE:
-            result = run_stage(job, home=home, sets=settings, config=config, address=address)
+            reason = skipped_for(job, skipped)
+            if reason:
+                result: dict[str, object] = {"skipped": reason}
+            else:
+                result = run_stage(job, home=home, sets=settings, config=config, address=address)
+            skipped |= {job} if "skipped" in result else set()
             show({"job": job, **result}, as_json=json_)
 
 
-run.__doc__ = f"Run the pipeline, or the jobs named, in order: {', '.join(JOBS)}."
+run.__doc__ = f"""Run the pipeline, or the jobs named, in order: {", ".join(JOBS)}.
+
+What the log is too small for is skipped, saying so.
+"""
 
 
 @app.command(epilog='Example: rapport sql "select count(*) from decisions"')

@@ -12,6 +12,7 @@ from rapport.cli.first_reply import first_reply
 from rapport.cli.serving import served
 from rapport.cli.stages import run_stage
 from rapport.config import ENCODER_URI, LANGUAGE_URI
+from rapport.errors import DataError
 from rapport.home import Home
 from rapport.simulation import SimulationConfig, generate, write
 from rapport.simulation.live import SimulatedUser
@@ -48,6 +49,10 @@ class Demo:
         sets.append(f"budget_scale={self.scale}")
         started = time.monotonic()
         result = run_stage(job, home=self.home.root, sets=sets)
+        if "skipped" in result:
+            raise DataError(
+                f"{job} cannot be done: {result['skipped']}", "give the demo a larger log"
+            )
         self.note(label or job, started, result)
         return result
 
