@@ -134,16 +134,16 @@ class RowError(DataError):
 
 
 class TooLittleDataError(DataError):
-    """A fit needs more rows than there are."""
+    """A fit needs more rows than there are. A job that raises it is skipped, and says so."""
 
     code = "too_little_data"
 
-    def __init__(self, what: str, have: int, need: int) -> None:
-        RapportError.__init__(self, what, have, need)
-        self.what, self.have, self.need = what, have, need
+    def __init__(self, what: str, have: int, need: int, remedy: str = "ingest more logs") -> None:
+        RapportError.__init__(self, what, have, need, remedy)
+        self.what, self.have, self.need, self.remedy = what, have, need, remedy
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.have} rows, at least {self.need} are needed; ingest more logs"
+        return f"{self.what}: {self.have} rows, at least {self.need} are needed; {self.remedy}"
 
 
 class BrokenReleaseError(DataError):

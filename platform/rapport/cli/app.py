@@ -18,7 +18,7 @@ from rapport.cli.options import (
     plainly,
 )
 from rapport.cli.releases import release_app
-from rapport.cli.stages import JOBS, PIPELINE, run_stage
+from rapport.cli.stages import JOBS, PIPELINE, run_stage, skipped_for
 from rapport.home import Home
 from rapport.runner import show
 
@@ -117,17 +117,24 @@ def run(
     if data:
         settings.append("data=[" + ", ".join(f'"{path.absolute()}"' for path in data) + "]")
     flags = [*(["--force"] if force else []), *(["--dry-run"] if dry_run else [])]
+    skipped: set[str] = set()
     with nullcontext() if dry_run else Home(home).lock("run"):
         for job in jobs or PIPELINE:
-            result = run_stage(
-                job, home=home, sets=settings, config=config, address=address, flags=flags
-            )
+            reason = skipped_for(job, skipped)
+            if reason:
+                result: dict[str, object] = {"skipped": reason}
+            else:
+                result = run_stage(
+                    job, home=home, sets=settings, config=config, address=address, flags=flags
+                )
+            skipped |= {job} if "skipped" in result else set()
             show({"job": job, **result}, as_json=json_)
 
 
 run.__doc__ = f"""Run the pipeline, or the jobs named, in order: {", ".join(JOBS)}.
 
 A run that was stopped goes on where it was: jobs that are done say that they are unchanged.
+What the log is too small for is skipped, saying so.
 """
 
 

@@ -51,6 +51,10 @@ class Demo:
         sets.append(f"budget_scale={self.scale}")
         started = time.monotonic()
         result = run_stage(job, home=self.home.root, sets=sets)
+        if "skipped" in result:
+            raise DataError(
+                f"{job} cannot be done: {result['skipped']}", "give the demo a larger log"
+            )
         self.note(label or job, started, result)
         return result
 

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ from rapport.errors import RapportError, UnknownNameError
 PIPELINE = (
     "relay_outbox",
     "embed_users",
+    "label_arms",
     "compute_rewards",
     "train_scorers",
     "segment_personas",
@@ -26,6 +27,16 @@ PIPELINE = (
     "promote_release",
 )
 """Jobs of the circle after ingest, in order."""
+
+NEEDS: Mapping[str, Sequence[str]] = {
+    "compute_rewards": ("embed_users",),
+    "segment_personas": ("embed_users",),
+    "train_adapters": ("compute_rewards", "train_scorers", "segment_personas"),
+    "train_policy": ("train_adapters",),
+    "evaluate_release": ("train_policy",),
+    "promote_release": ("evaluate_release",),
+}
+"""Jobs that one cannot do without: where one of them was skipped, it is skipped too."""
 
 QUIET_RAY = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_AIR_NEW_OUTPUT": "0", "OMP_NUM_THREADS": "1"}
 """Environment of a job: Ray's warnings stay in its log files. One thread a process; jobs that can
@@ -91,6 +102,12 @@ def run_stage(
     lines = [line for line in printed.splitlines() if line.startswith("{")]
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     return result
+
+
+def skipped_for(job: str, skipped: Collection[str]) -> str | None:
+    """Why a job is skipped after others were, none where nothing it needs is missing."""
+    missing = [needed for needed in NEEDS.get(job, ()) if needed in skipped]
+    return f"it needs {' and '.join(missing)}, skipped above" if missing else None
 
 
 def _to_its_end(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import polars as pl
 from rapport.affect.reward import changed, compute_rewards
 from rapport.affect.scorers import load_scorer
 from rapport.config import JobConfig
+from rapport.errors import TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.text import load_encoder
@@ -16,6 +17,7 @@ from rapport.users.timelines import messages
 
 PURPOSE = "infer_affect"
 """What a user's messages are read for here: a reward is read from how he feels."""
+_REMEDY = "ingest decisions, or conversations whose arms label_arms can tell"
 
 
 def reward_log(config: JobConfig) -> dict[str, Any]:
@@ -29,6 +31,8 @@ def reward_log(config: JobConfig) -> dict[str, Any]:
         for name in ("turns", "decisions", "feedback", "rewards")
     }
     known = {name: frame.collect() for name, frame in tables.items()}
+    if known["decisions"].is_empty():
+        raise TooLittleDataError("decisions to reward", 0, 1, _REMEDY)
     sentiment = _sentiment(lake, home, config)
     rewards = compute_rewards(
         known["turns"], known["decisions"], known["feedback"], sentiment, as_of=datetime.now(UTC)

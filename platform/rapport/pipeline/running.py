@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from rapport.config import resolve
-from rapport.errors import GateRefusedError, RapportError
+from rapport.errors import GateRefusedError, RapportError, TooLittleDataError
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.peak import Peak, peak_memory
@@ -53,7 +53,8 @@ def run_job(job: Job[C], *, file: str) -> int:
     does nothing and says so; `--force` runs it anyway. A second run of the same job in the same
     home is refused, exit code 2. The result is one JSON object on stdout with `--json`, else
     lines for people; it becomes a row of the table `runs`. Errors of ours end with their message
-    and exit code; a result with `refused` true is the gate's no, and the exit code 3.
+    and exit code; a result with `refused` true is the gate's no, and the exit code 3. What the log
+    is too small for is skipped: the result says why and what would help, and the exit code is 0.
     """
     name = Path(file).stem
     arguments = command_line(name).parse_args()
@@ -73,6 +74,8 @@ def run_job(job: Job[C], *, file: str) -> int:
         else:
             with _unwinding(), rehearsed(given) as config:
                 result = execute(job, config, name=name, forced=arguments.force)
+    except TooLittleDataError as error:
+        result = {"skipped": str(error)}
     except RapportError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return error.exit_code

@@ -9,6 +9,7 @@ from rapport.affect.strategy import StrategyScorer
 from rapport.errors import TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
+from rapport.pipeline.label_rows import POLICY_ID
 from rapport.pipeline.settings import ScorersConfig
 from rapport.scratch import replaced
 from rapport.text import load_encoder
@@ -16,6 +17,7 @@ from rapport.users.split import part_of
 
 LEAST_REPLIES = 200
 """Fewer logged replies with an arm cannot teach what an arm looks like."""
+_REMEDY = "ingest more conversations; label_arms finds arms where a log names none"
 
 
 def train_scorers(config: ScorersConfig) -> dict[str, Any]:
@@ -29,25 +31,46 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
     if replies.height < LEAST_REPLIES and config.data:
         return facts
     if replies.height < LEAST_REPLIES:
-        raise TooLittleDataError("logged replies with an arm", replies.height, LEAST_REPLIES)
+        raise TooLittleDataError(
+            "replies of tune users with an arm", replies.height, LEAST_REPLIES, _REMEDY
+        )
     texts = replies["text"].to_list()
     scorer = StrategyScorer.fit(
         texts, replies["arm"].to_list(), encoder.encode(texts), seed=config.seed
     )
     with replaced(home.work / "strategies") as folder:
         scorer.save(folder)
+    inferred = replies.height - int(replies["given"].sum())
+    # Against inferred arms the accuracy says how well the inference is repeated, not how true.
+    facts |= {"inferred": inferred} if inferred else {}
     return {**facts, "n": replies.height, "arms": len(scorer.arms), "accuracy": scorer.accuracy}
 
 
 def _replies(lake: Lake, config: ScorersConfig) -> pl.DataFrame:
-    """Replies of `tune` users with the arm they were given under: `text`, `arm`."""
+    """Replies of `tune` users with their arm, as given or as inferred: `text`, `arm`, `given`."""
     turns = lake.scan("turns", purpose="train").filter(
         pl.col("tenant") == config.tenant,
         pl.col("role") == "assistant",
         pl.col("arm").is_not_null(),
         pl.col("text").is_not_null(),
     )
-    told = turns.select("user_id", "turn_id", "text", "arm").collect()
+    named = turns.select("user_id", "turn_id", "text", "arm", given=pl.lit(value=True)).collect()
+    told = pl.concat([named, _inferred(lake, config)]).unique("turn_id", keep="first")
     parts = {user: part_of(user) for user in told["user_id"].unique()}
     kept = told.filter(pl.col("user_id").replace_strict(parts) == "tune").sort("turn_id")
     return kept.sample(min(config.replies, kept.height), seed=config.seed, shuffle=True)
+
+
+def _inferred(lake: Lake, config: ScorersConfig) -> pl.DataFrame:
+    """Replies whose arm `label_arms` told."""
+    taken = pl.col("candidates").list.get(pl.col("action_index")).struct
+    made = lake.scan("decisions", purpose="train").filter(
+        pl.col("tenant") == config.tenant, pl.col("policy_id") == POLICY_ID
+    )
+    return made.select(
+        "user_id",
+        turn_id="decision_id",
+        text=taken.field("text"),
+        arm=taken.field("arm"),
+        given=pl.lit(value=False),
+    ).collect()

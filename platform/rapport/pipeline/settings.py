@@ -47,6 +47,14 @@ class EmbedConfig(JobConfig):
     """Turns of users worked on at once; bounds memory."""
 
 
+class LabelConfig(JobConfig):
+    """Settings of `label_arms`."""
+
+    confidence: float = Field(default=0.4, gt=0, lt=1)
+    """Least probability of an inferred arm. At .4 half of the simulator's replies are labelled, 99
+    of 100 right; higher labels fewer, and more of them right."""
+
+
 class ScorersConfig(JobConfig):
     """Settings of `train_scorers`."""
 
