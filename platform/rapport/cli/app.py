@@ -10,7 +10,7 @@ import typer
 
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SeedOption, plainly
 from rapport.cli.releases import release_app
-from rapport.cli.stages import JOBS, PIPELINE, run_stage
+from rapport.cli.stages import JOBS, PIPELINE, run_stage, settings_for
 from rapport.home import Home
 from rapport.runner import show
 
@@ -72,7 +72,10 @@ def ingest(
 @plainly
 def run(
     jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="JOB.KEY=VALUE is for that job alone."),
+    ] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="For train_scorers.")] = None,
     config: Annotated[Path | None, typer.Option("--config")] = None,
     address: Annotated[str | None, typer.Option("--address", help="Ray cluster to run on.")] = None,
@@ -93,7 +96,12 @@ def run(
     with nullcontext() if dry_run else Home(home).lock("run"):
         for job in jobs or PIPELINE:
             result = run_stage(
-                job, home=home, sets=settings, config=config, address=address, flags=flags
+                job,
+                home=home,
+                sets=settings_for(job, settings),
+                config=config,
+                address=address,
+                flags=flags,
             )
             show({"job": job, **result}, as_json=json_)
 

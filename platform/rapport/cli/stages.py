@@ -93,6 +93,18 @@ def run_stage(
     return result
 
 
+def settings_for(job: str, sets: Sequence[str]) -> list[str]:
+    """Those of some settings that a job takes: `job.key=value` is for that job alone."""
+    taken = []
+    for pair in sets:
+        head, _, rest = pair.partition(".")
+        if head not in JOBS:
+            taken.append(pair)
+        elif head == job:
+            taken.append(rest)
+    return taken
+
+
 def _to_its_end(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
     """Exit code and stdout of a command that is ended when this process is."""
     with (
