@@ -17,7 +17,9 @@ from pathlib import Path
 import psutil
 
 _COUNT = itertools.count()
-_TAG = re.compile(r"(?P<host>[0-9a-f]{4})-(?P<pid>\d+)-(?P<born>\d+)-\d+")
+_TAG = re.compile(r"(?P<host>[0-9a-f]{3})-(?P<pid>[0-9a-z]+)-(?P<born>[0-9a-z]{5})-\d+$")
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # names stay short: socket paths end at 107 bytes
+_WRAP = 36**5
 _CLOCK_S = 2  # a process's time of birth is known to about a second
 
 
@@ -79,24 +81,33 @@ def clear_stale(parent: Path, prefix: str = ".") -> list[str]:
     removed = []
     for path in sorted(parent.glob(f"{prefix}*")):
         tag = _TAG.search(path.name)
-        if tag and tag["host"] == _host() and not _alive(int(tag["pid"]), int(tag["born"])):
+        if tag and tag["host"] == _host() and not _alive(int(tag["pid"], 36), tag["born"]):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
             removed.append(path.name)
     return removed
 
 
 def _tag() -> str:
-    born = int(psutil.Process().create_time())
-    return f"{_host()}-{os.getpid()}-{born}-{next(_COUNT)}"
+    born = _base36(int(psutil.Process().create_time()) % _WRAP).rjust(5, "0")
+    return f"{_host()}-{_base36(os.getpid())}-{born}-{next(_COUNT)}"
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits
 
 
 def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:3]
 
 
-def _alive(pid: int, born: int) -> bool:
+def _alive(pid: int, born: str) -> bool:
     try:
-        return bool(abs(psutil.Process(pid).create_time() - born) <= _CLOCK_S)
+        apart = (int(psutil.Process(pid).create_time()) - int(born, 36)) % _WRAP
+        return min(apart, _WRAP - apart) <= _CLOCK_S
     except psutil.NoSuchProcess:
         return False
 

@@ -31,15 +31,19 @@ KEYS = {
     "lineage": ["part", "table"],
 }
 """What a row is known by in each table that the pipeline writes."""
-SMALL = {
-    "RAPPORT_SHARED_TOKENS": "400",
-    "RAPPORT_PERSONA_TOKENS": "200",
-    "RAPPORT_EXAMPLES": "20",
-    "RAPPORT_REPLIES": "200",
-    "RAPPORT_PAIRS": "20",
-    "RAPPORT_TRIALS": "2",
-    "RAPPORT_THRESHOLD_TURNS": "100000",
-}
+SMALL = [
+    word
+    for setting in (
+        "train_adapters.shared_tokens=400",
+        "train_adapters.persona_tokens=200",
+        "train_adapters.examples=20",
+        "train_adapters.replies=15",
+        "train_adapters.pairs=20",
+        "train_policy.trials=2",
+        "train_scorers.replies=400",
+    )
+    for word in ("--set", setting)
+]
 
 
 class SmallPipeline:
@@ -54,7 +58,6 @@ class SmallPipeline:
         tiny_encoder(folder / "encoder", dim=384, texts=log.turns["text"].drop_nulls())
         self.environment = {
             **{k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"},
-            **SMALL,
             MARK: self.mark,
             "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}",
             "RAPPORT_LANGUAGE_MODEL": f"file:{folder / 'language'}",
@@ -63,6 +66,7 @@ class SmallPipeline:
 
     def start(self, home: Path, *words: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "rapport.cli", *words, "--home", str(home), "--json"]
+        command += SMALL if words[0] == "run" else []
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=self.environment,

@@ -13,7 +13,12 @@ from tests.statistics.report import say
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("[a-z]*.py"))
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
+# One thread: two on a busy machine wait for each other.
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}",
+}
 
 
 def smoke(name, folder):

@@ -65,5 +65,5 @@ def test_a_file_is_its_old_text_or_its_new_one(tmp_path):
 
 def test_what_is_called_otherwise_is_nobodys_to_clear(tmp_path):
     (tmp_path / ".keep").touch()
-    (tmp_path / ".part.0000-1-1-0").mkdir()  # another machine's
+    (tmp_path / ".part.fff-1-00001-0").mkdir()  # another machine's
     assert clear_stale(tmp_path) == []

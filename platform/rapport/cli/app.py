@@ -18,7 +18,7 @@ from rapport.cli.options import (
     plainly,
 )
 from rapport.cli.releases import release_app
-from rapport.cli.stages import JOBS, PIPELINE, run_stage, skipped_for
+from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
 from rapport.home import Home
 from rapport.runner import show
 
@@ -99,7 +99,10 @@ def ingest(
 @plainly
 def run(
     jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="JOB.KEY=VALUE is for that job alone."),
+    ] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="For train_scorers.")] = None,
     config: Annotated[Path | None, typer.Option("--config")] = None,
     address: Annotated[str | None, typer.Option("--address", help="Ray cluster to run on.")] = None,
@@ -117,18 +120,11 @@ def run(
     if data:
         settings.append("data=[" + ", ".join(f'"{path.absolute()}"' for path in data) + "]")
     flags = [*(["--force"] if force else []), *(["--dry-run"] if dry_run else [])]
-    skipped: set[str] = set()
     with nullcontext() if dry_run else Home(home).lock("run"):
-        for job in jobs or PIPELINE:
-            reason = skipped_for(job, skipped)
-            if reason:
-                result: dict[str, object] = {"skipped": reason}
-            else:
-                result = run_stage(
-                    job, home=home, sets=settings, config=config, address=address, flags=flags
-                )
-            skipped |= {job} if "skipped" in result else set()
-            show({"job": job, **result}, as_json=json_)
+        for result in run_stages(
+            jobs or PIPELINE, home=home, sets=settings, config=config, address=address, flags=flags
+        ):
+            show(result, as_json=json_)
 
 
 run.__doc__ = f"""Run the pipeline, or the jobs named, in order: {", ".join(JOBS)}.

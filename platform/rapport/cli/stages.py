@@ -104,10 +104,50 @@ def run_stage(
     return result
 
 
+def run_stages(
+    jobs: Sequence[str],
+    *,
+    home: Path,
+    sets: Sequence[str] = (),
+    config: Path | None = None,
+    address: str | None = None,
+    flags: Sequence[str] = (),
+) -> Iterator[dict[str, Any]]:
+    """Run jobs in order and yield each one's result with its name, as `run_stage` takes them.
+
+    A setting `job.key=value` is for that job alone. A job that needs one which was skipped, since
+    the log is too small for it, is skipped too.
+    """
+    skipped: set[str] = set()
+    for job in jobs:
+        reason = skipped_for(job, skipped)
+        if reason:
+            result: dict[str, Any] = {"skipped": reason}
+        else:
+            own = settings_for(job, sets)
+            result = run_stage(
+                job, home=home, sets=own, config=config, address=address, flags=flags
+            )
+        skipped |= {job} if "skipped" in result else set()
+        yield {"job": job, **result}
+
+
 def skipped_for(job: str, skipped: Collection[str]) -> str | None:
     """Why a job is skipped after others were, none where nothing it needs is missing."""
     missing = [needed for needed in NEEDS.get(job, ()) if needed in skipped]
     return f"it needs {' and '.join(missing)}, skipped above" if missing else None
+
+
+def settings_for(job: str, sets: Sequence[str]) -> list[str]:
+    """Those of some settings that a job takes: `job.key=value` is for that job alone."""
+    taken = []
+    for pair in sets:
+        head, _, rest = pair.partition(".")
+        if head not in JOBS:
+            taken.append(pair)
+        elif head == job:
+            taken.append(rest)
+    return taken
 
 
 def _to_its_end(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:

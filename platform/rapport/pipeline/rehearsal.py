@@ -81,9 +81,12 @@ def _placed(value: Any, home: str) -> Any:  # noqa: ANN401  (any setting)
 
 def _simulated(stage: Stage) -> None:
     """The log, and models that know its words."""
+    import torch  # noqa: PLC0415
+
     from rapport.simulation import SimulationConfig, generate, write  # noqa: PLC0415
     from rapport.testing import tiny_encoder, tiny_language_model  # noqa: PLC0415
 
+    torch.set_num_threads(1)  # tiny models gain nothing by more, and lose much on a busy machine
     root, log = stage.home.root, generate(SimulationConfig(**stage.world))
     write(log, root / LOG)
     tiny_language_model(root / LANGUAGE)

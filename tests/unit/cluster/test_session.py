@@ -15,7 +15,7 @@ from rapport.home import Home
 @pytest.fixture
 def short(monkeypatch):
     """A folder of this test alone, with a path short enough for Ray's sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
     monkeypatch.setattr(session_module, "_SHORT", folder)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -62,6 +62,9 @@ def test_ray_trains_the_adapters_that_one_process_would(home: Home, model: Path,
             report.perplexity_adapter, rel=1e-3
         )
     assert sorted(p.name for p in home.work.iterdir()) == ["adapters"]
+    made = out.stat().st_ino
+    assert fit_adapters(LESSONS, CURRICULUM, model=model, out=out, home=home) == reports
+    assert out.stat().st_ino == made  # a finished run is not repeated
 
 
 def test_no_examples_are_refused_before_ray_starts(home: Home, model: Path):
