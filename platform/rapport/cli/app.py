@@ -19,6 +19,7 @@ from rapport.cli.options import (
 )
 from rapport.cli.releases import release_app
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
+from rapport.cli.verdicts import print_verdict
 from rapport.home import Home
 from rapport.runner import show
 
@@ -124,7 +125,10 @@ def run(
         for result in run_stages(
             jobs or PIPELINE, home=home, sets=settings, config=config, address=address, flags=flags
         ):
-            show(result, as_json=json_)
+            if "reporting_rates" in result and not json_:
+                print_verdict(result, title=f"The gate on candidate {result['candidate']}")
+            else:
+                show(result, as_json=json_)
 
 
 run.__doc__ = f"""Run the pipeline, or the jobs named, in order: {", ".join(JOBS)}.
