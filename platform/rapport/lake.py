@@ -57,8 +57,9 @@ class Lake:
     In an object store nobody holds anybody back. Commits are conditional puts there (it must
     support `If-None-Match`), so none counts twice; an append with a version looks whether it is
     there afterwards, since a table that forgets its log meanwhile could lose it; and a file that
-    no commit names is left alone for an hour, since its commit may be under way. Credentials come
-    from the environment (`AWS_...`, `AZURE_...`, `GOOGLE_...`).
+    no commit names is left alone for an hour, since its commit may be under way. A bucket that
+    keeps versions keeps what was erased: let it expire them, and unfinished uploads. Credentials
+    come from the environment (`AWS_...`, `AZURE_...`, `GOOGLE_...`).
     """
 
     def __init__(self, root: str | Path) -> None:

@@ -15,6 +15,7 @@ from rapport.home import Home, user_key
 from rapport.lake import Lake
 from rapport.pipeline.compaction import CompactConfig, compact_lake
 from rapport.pipeline.erasure import erase_users
+from rapport.schema import SCHEMAS
 from rapport.store import open_store, relay
 from rapport.testing import a_decision, a_turn, some_feedback
 from tests.statistics.report import say
@@ -73,6 +74,8 @@ def test_rows_are_appended_exactly_once_scanned_and_asked_for(lake, tmp_path):
     asked = lake.sql("select count(*) as n, any_value(arm) as arm from decision_outcomes")
     assert asked.to_pylist() == [{"n": 1, "arm": "question"}]
     assert lake.sql("select turns from conversations").to_pylist() == [{"turns": 3}]
+    counts = {name: lake.sql(f"select count(*) as n from {name}").to_pylist() for name in SCHEMAS}
+    assert counts["turns"] == [{"n": 3}]
     arguments = ["sql", "select count(*) as n from turns", "--lake", lake.root, "--json"]
     result = CliRunner().invoke(app, [*arguments, "--home", str(tmp_path)])
     assert json.loads(result.stdout) == [{"n": 3}]

@@ -6,7 +6,8 @@ import pytest
 
 from rapport.errors import ConfigError
 from rapport.home import user_key
-from rapport.lake import Lake, to_json_rows
+from rapport.lake import Lake
+from rapport.lake_views import tables_of, to_json_rows
 from rapport.testing import a_decision, a_turn, some_feedback
 
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
@@ -248,3 +249,17 @@ def test_a_wrong_question_names_what_is_wrong_and_quotes_no_row(tmp_path):
     with pytest.raises(ConfigError) as caught:
         lake.sql("select cast(text as int) from turns")
     assert "private" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "tables"),
+    [
+        ("select count(*) from TURNS", {"turns"}),
+        ("select * from reward join decisions using (decision_id)", {"rewards", "decisions"}),
+        ("select turns from conversations", {"turns", "feedback"}),
+        ("from decision_outcomes", {"decisions", "rewards"}),
+        ("select 1", set()),
+    ],
+)
+def test_the_tables_a_question_can_need_are_those_it_mentions(query, tables):
+    assert tables_of(query) == tables

@@ -40,20 +40,21 @@ def compact_lake(config: CompactConfig) -> dict[str, Any]:
     home, lake = Home(config.home), lake_of(config)
     before = _size(lake)
     blanked, marked = _enforce_retention(home, lake)
-    kept = _kept(home, lake)
-    removed, left = 0, []
+    removed, kept, left = 0, {}, []
     for table in lake.tables():
         if config.seconds is not None and time.monotonic() - started > config.seconds:
             left.append(table)
             continue
         lake.compact(table, least=config.least_files)
-        removed += lake.vacuum(table, keep=kept.get(table, ()), grace_hours=config.grace_hours)
+        # Asked anew for each table: a candidate may have been made meanwhile.
+        kept[table] = _named(home, lake, table)
+        removed += lake.vacuum(table, keep=kept[table], grace_hours=config.grace_hours)
     after = _size(lake)
     return {
         "before": asdict(before),
         "after": asdict(after),
         "removed": removed,
-        "kept": {table: len(versions) for table, versions in kept.items()},
+        "kept": {table: len(versions) for table, versions in kept.items() if versions},
         "blanked": blanked,
         "not_retrainable": marked,
         **({"stopped_by": f"budget, left for the next run: {', '.join(left)}"} if left else {}),
@@ -64,12 +65,9 @@ def _size(lake: Lake) -> Size:
     return sum((lake.size(table) for table in lake.tables()), Size())
 
 
-def _kept(home: Home, lake: Lake) -> dict[str, set[int]]:
-    kept: dict[str, set[int]] = {}
-    for versions in named_versions(home, lake).values():
-        for table, version in versions.items():
-            kept.setdefault(table, set()).add(version)
-    return kept
+def _named(home: Home, lake: Lake, table: str) -> set[int]:
+    versions = named_versions(home, lake).values()
+    return {named[table] for named in versions if table in named}
 
 
 def _enforce_retention(home: Home, lake: Lake) -> tuple[dict[str, int], list[str]]:

@@ -74,21 +74,24 @@ def _from_table(path: Path, names: Names) -> int | None:
 
 
 def _from_file(path: Path, names: Names) -> tuple[str, int]:
-    if path.suffix == ".json":
-        document = json.loads(path.read_text(encoding="utf-8"))
-        kept, gone = _without(document, names.keys)
-        fresh = _beside(path)
-        stamp = path.stat()
-        fresh.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        # The newest candidate is told by the age of such a file.
-        os.utime(fresh, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-        fresh.replace(path)
-        return "entries", gone
-    path.unlink()
-    return "files", 1
+    try:
+        document = json.loads(path.read_bytes()) if path.suffix == ".json" else None
+    except ValueError:
+        document = None
+    if document is None:
+        path.unlink()
+        return "files", 1
+    kept, gone = _without(document, names.keys)
+    fresh, stamp = _beside(path), path.stat()
+    fresh.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    # The newest candidate is told by the age of such a file.
+    os.utime(fresh, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    fresh.replace(path)
+    return "entries", gone
 
 
 def _without(value: Any, keys: Collection[str]) -> tuple[Any, int]:  # noqa: ANN401
+    """A document without what names them, and how much that was."""
     if isinstance(value, dict):
         parts = {k: _without(v, keys) for k, v in value.items() if k not in keys}
         gone = len(value) - len(parts) + sum(count for _, count in parts.values())
@@ -96,6 +99,8 @@ def _without(value: Any, keys: Collection[str]) -> tuple[Any, int]:  # noqa: ANN
     if isinstance(value, list):
         kept = [_without(v, keys) for v in value if not (isinstance(v, str) and v in keys)]
         return [v for v, _ in kept], len(value) - len(kept) + sum(count for _, count in kept)
+    if isinstance(value, str) and any(key in value for key in keys):
+        return None, 1
     return value, 0
 
 

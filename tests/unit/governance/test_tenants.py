@@ -123,3 +123,19 @@ def test_a_wrong_setting_is_named_with_its_tenant(tmp_path, text, named):
 def test_an_unknown_purpose_in_a_request_is_refused():
     with pytest.raises(ConfigError, match="marketing"):
         EMBEDDED.purposes_for(["serve", "marketing"])
+
+
+@pytest.mark.parametrize("days", [0, -1, "soon"])
+def test_texts_are_kept_for_a_day_at_least(tmp_path, days):
+    path = tmp_path / "tenants.yaml"
+    path.write_text(f"acme: {{retention_days: {days}}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"acme\.retention_days"):
+        load_tenants(path)
+
+
+def test_texts_are_kept_for_as_long_as_the_tenant_says_and_forever_if_it_says_nothing(tmp_path):
+    path = tmp_path / "tenants.yaml"
+    path.write_text("acme: {retention_days: 30}\n", encoding="utf-8")
+    policies = load_tenants(path)
+    assert policies["acme"].retention_days == 30
+    assert policies["default"].retention_days is None

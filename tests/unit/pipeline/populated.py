@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rapport.home import Home, user_key
@@ -122,9 +124,23 @@ def contents(lake: Lake, *, without) -> dict[str, pl.DataFrame]:
 def _readings(path: Path):
     yield path.read_bytes()
     if path.suffix == ".parquet":
-        table = pq.read_table(path)
-        for column in table.itercolumns():
-            yield "\n".join(map(str, column.to_pylist())).encode()
+        for column in pq.read_table(path).itercolumns():
+            for text in _strings(column.combine_chunks()):
+                yield text.encode()
+
+
+def _strings(array: pa.Array) -> Iterator[str]:
+    """Every text of a column, whatever it is nested in."""
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        yield "\n".join(array.unique().drop_null().to_pylist())
+    elif pa.types.is_map(array.type):
+        yield from _strings(array.keys)
+        yield from _strings(array.items)
+    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        yield from _strings(array.flatten())
+    elif pa.types.is_struct(array.type):
+        for part in array.flatten():
+            yield from _strings(part)
 
 
 def _tables(keys: list[str], turns: int) -> dict[str, pl.DataFrame]:
