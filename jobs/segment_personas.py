@@ -7,8 +7,9 @@ k is chosen from the data where it is null. Next: train_adapters.
 
 import sys
 
-from rapport.pipeline.segments import SegmentConfig, segment
+from rapport.cluster.segments import segment_log
+from rapport.pipeline.segments import SegmentConfig
 from rapport.runner import run_job
 
 if __name__ == "__main__":
-    sys.exit(run_job(SegmentConfig, segment, file=__file__))
+    sys.exit(run_job(SegmentConfig, segment_log, file=__file__))
