@@ -14,9 +14,9 @@ from rapport.pipeline.settings import SegmentConfig
 
 def segment_personas(config: SegmentConfig) -> Result:
     """Find personas, assign everybody, and leave model and cards for the release."""
-    from rapport.pipeline.segments import segment
+    from rapport.cluster import segments
 
-    return segment(config)
+    return segments.segment_log(config)
 
 
 JOB = Job(

@@ -7,10 +7,14 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from rapport.errors import DataError
+
 _WAITING = 2
 """Tables made before they are written."""
 _LOOK_S = 0.2
-_Item: TypeAlias = pa.Table | BaseException | None
+_WHOLE, _BROKEN = "whole", "broken"
+"""Come last: nothing is missing, or making a table failed."""
+_Item: TypeAlias = pa.Table | str
 
 
 def written_as_made(
@@ -31,13 +35,13 @@ def written_as_made(
     with ThreadPoolExecutor(1) as pool:
         reader = pa.RecordBatchReader.from_batches(schema, _taken(made))
         writing = pool.submit(write, reader)
+        end: _Item = _BROKEN
         try:
             for table in tables:
                 _put(made, table, writing)
-        except BaseException as error:
-            _put(made, error, writing)
-            raise
-        _put(made, None, writing)
+            end = _WHOLE
+        finally:
+            _put(made, end, writing)
         writing.result()
 
 
@@ -52,7 +56,7 @@ def _put(made: queue.Queue[_Item], item: _Item, writing: Future[None]) -> None:
 
 
 def _taken(made: queue.Queue[_Item]) -> Iterator[pa.RecordBatch]:
-    while (item := made.get()) is not None:
-        if isinstance(item, BaseException):
-            raise item
+    while (item := made.get()) is not _WHOLE:
+        if not isinstance(item, pa.Table):
+            raise DataError("rows of a table could not be made", "see the error that came first")
         yield from item.to_batches()

@@ -6,6 +6,7 @@ from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 FloatArray = NDArray[np.float32]
 RealArray = NDArray[np.float64]
@@ -132,10 +133,10 @@ def group_means(values: NDArray[np.floating], groups: IntArray) -> tuple[RealArr
 
 def group_sums(values: NDArray[np.floating], groups: IntArray) -> tuple[RealArray, RealArray]:
     """Sum [G, D] and size [G] of each group; every code 0 to G - 1 occurs."""
-    order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups).astype(np.float64)
-    starts = np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64)
-    return np.add.reduceat(values[order], starts, axis=0, dtype=np.float64), sizes
+    places = (groups, np.arange(len(groups)))
+    member = csr_matrix((np.ones(len(groups)), places), shape=(len(sizes), len(groups)))
+    return np.asarray(member @ values), sizes
 
 
 def codes(labels: IntArray) -> IntArray:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rapport.errors import TooLittleDataError
 from rapport.lake import Lake
+from rapport.personas import FIT_USERS
 from rapport.personas.cards import Card, build_cards
 from rapport.personas.emotion import with_emotions
 from rapport.personas.fit import fit_people
@@ -27,8 +28,6 @@ FloatArray = NDArray[np.float32]
 
 Scorer = Callable[[Sequence[str], FloatArray], NDArray[np.floating]]
 """Emotion probabilities [N, M] of texts, given their turn vectors [N, D]."""
-FIT_USERS = 100_000
-"""Users learned from, at 1.5 KB each for vectors of 384."""
 CARD_USERS = 5_000
 """Users of a fit whose words and events make the cards, at random where there are more."""
 _BATCH_USERS = 10_000

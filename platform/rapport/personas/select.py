@@ -16,6 +16,8 @@ _RESTARTS, _QUICK_RESTARTS = 10, 3
 _SPLITS = 3
 _SILHOUETTE_SAMPLE = 3000
 _LEAST_IN_GROUP = 5
+_CHOSEN_FROM = 10_000
+"""Users that the number of groups is chosen from, at random where there are more."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ def choose_k(points: RealArray, *, seed: int, candidates: Sequence[int] = CANDID
         seed: Of k-means and of the splits.
         candidates: Numbers to try; those that would leave fewer than 5 users a group are not.
     """
+    if len(points) > _CHOSEN_FROM:
+        drawn = np.random.default_rng(seed).permutation(len(points))[:_CHOSEN_FROM]
+        points = points[np.sort(drawn)]
     possible = [k for k in candidates if k * _LEAST_IN_GROUP * 2 <= len(points)]
     if points.shape[1] == 0 or not possible:
         return Choice(1, {}, {})

@@ -14,21 +14,35 @@ from rapport.pipeline.settings import SegmentConfig
 from rapport.release import current
 from rapport.scratch import replaced
 from rapport.users.encoder import UserEncoder
+from rapport.users.parts import Mapper
 
 
-def segment(config: SegmentConfig) -> dict[str, Any]:
+def segment(config: SegmentConfig, *, mapper: Mapper = map) -> dict[str, Any]:
     """Find personas, assign everybody, and leave model and cards for the release.
 
     Personas keep the names of the release that serves.
+
+    Args:
+        config: How.
+        mapper: Runs the parts of users.
     """
     home, lake = Home(config.home), lake_of(config)
-    serving = current(home.releases)
+    serving, encoder = current(home.releases), UserEncoder.load(part(home, "encoder"))
     found = segment_personas(
         lake,
-        encoder=UserEncoder.load(part(home, "encoder")),
-        settings=SegmentSettings(config.seed, config.k, config.with_events, config.tenant),
+        encoder=encoder,
+        settings=SegmentSettings(
+            seed=config.seed,
+            k=config.k,
+            with_events=config.with_events,
+            tenant=config.tenant,
+            fit_users=config.fit_users,
+            held_turns=config.held_turns,
+            scratch=home.work,
+        ),
         previous=PersonaModel.load(serving / "personas") if serving else None,
-        emotions=load_scorer(home.root / "models").emotion,
+        emotions=load_scorer(home.root / "models", encoder_id=encoder.encoder_id).emotion,
+        mapper=mapper,
     )
     with replaced(home.work / "personas") as folder:
         found.model.save(folder)

@@ -8,6 +8,7 @@ from rapport.config import JobConfig
 from rapport.evaluation.verdict import GateSettings
 from rapport.ingest.batch import CHUNK_ROWS
 from rapport.language.settings import Curriculum, TrainingSettings
+from rapport.personas import FIT_USERS
 from rapport.users.embed import HELD_TEXTS
 from rapport.users.encoder import HALF_LIFE_DAYS
 from rapport.users.parts import HELD_TURNS
@@ -71,6 +72,14 @@ class SegmentConfig(JobConfig):
     """Number of personas; none chooses it from the data."""
     with_events: bool = True
     """Whether behaviour counts beside words."""
+    threshold_turns: int = 1_000_000
+    """Turn vectors from which Ray Data does the work; below, its start takes longer than it."""
+    actors: int = ACTORS
+    """Processors of the Ray Data runner."""
+    fit_users: int = Field(default=FIT_USERS, ge=20)
+    """Users the personas are learned from, at 1.5 KB each; all are assigned."""
+    held_turns: int = Field(default=HELD_TURNS, ge=1)
+    """Turns of users worked on at once; bounds memory."""
 
 
 class AdaptersConfig(JobConfig):
