@@ -1,0 +1,14 @@
+from rapport.cli.stages import JOBS, NEEDS, PIPELINE, skipped_for
+
+
+def test_what_a_job_needs_comes_before_it():
+    for job, needed in NEEDS.items():
+        assert all(PIPELINE.index(one) < PIPELINE.index(job) for one in needed)
+    assert set(NEEDS) < set(JOBS)
+
+
+def test_a_job_is_skipped_after_what_it_needs_and_says_so():
+    assert skipped_for("train_adapters", {"segment_personas"}) == (
+        "it needs segment_personas, skipped above"
+    )
+    assert skipped_for("label_arms", {"segment_personas"}) is None
