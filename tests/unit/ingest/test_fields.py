@@ -34,7 +34,7 @@ def test_a_time_is_read_however_logs_write_it(written):
 
 @pytest.mark.parametrize("written", ["yesterday", "2026-13-01", True, [1], {"a": 1}, "12:00"])
 def test_what_is_no_time_is_refused(written):
-    with pytest.raises(RowError, match="no time that can be read"):
+    with pytest.raises(RowError, match="'at': is no time that can be read"):
         moment({"at": written}, "at")
 
 
