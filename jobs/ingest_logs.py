@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from rapport.config import JobConfig
 from rapport.governance.tenants import load_tenants, policy_of
 from rapport.home import Home
 from rapport.ingest import ingest
+from rapport.ingest.batch import CHUNK_ROWS
 from rapport.lake import lake_of
 from rapport.runner import run_job
 
@@ -27,6 +30,8 @@ class IngestConfig(JobConfig):
     """Files, folders, globs or object-store URIs."""
     purposes: tuple[str, ...] | None = None
     """What the users agreed to; none takes the tenant's default."""
+    chunk_rows: int = Field(default=CHUNK_ROWS, ge=1)
+    """Rows held at once; a log of any length needs the memory of one chunk."""
     mapping: Path | None = None
     """YAML file `our field: their column`; none for a log that has our names."""
 
@@ -42,6 +47,7 @@ def ingest_logs(config: IngestConfig) -> dict[str, Any]:
         policy=policy_of(load_tenants(home.tenants), config.tenant),
         tenant=config.tenant,
         purposes=config.purposes,
+        chunk_rows=config.chunk_rows,
         mapping=config.mapping,
     )
     return counts.as_dict()

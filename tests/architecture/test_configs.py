@@ -14,6 +14,7 @@ from serve.app import AppConfig
 ROOT = Path(__file__).parents[2]
 CONFIG_TYPES = {
     "embed_users": ("rapport.cluster.embedding", "EmbedConfig"),
+    "label_arms": ("rapport.pipeline.labels", "LabelConfig"),
     "train_adapters": ("rapport.cluster.adapters", "AdaptersConfig"),
     "train_policy": ("rapport.cluster.policies", "TrainPolicyConfig"),
 }
