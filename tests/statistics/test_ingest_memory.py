@@ -1,4 +1,4 @@
-"""Memory of an ingest is that of a batch, not of the log: peak of 50,000 and of 200,000 messages."""
+"""Memory of an ingest is that of a batch, not of the log: 50,000 and 200,000 messages."""
 
 import json
 import os
