@@ -11,6 +11,7 @@ import sys
 from rapport.pipeline.job import Job, Result
 from rapport.pipeline.running import run_job
 from rapport.pipeline.settings import CompactConfig
+from rapport.schema import SCHEMAS
 
 
 def compact_lake(config: CompactConfig) -> Result:
@@ -20,7 +21,12 @@ def compact_lake(config: CompactConfig) -> Result:
     return compaction.compact_lake(config)
 
 
-JOB = Job(config=CompactConfig, call=compact_lake, reads=("clock", "tenants"))
+JOB = Job(
+    config=CompactConfig,
+    call=compact_lake,
+    reads=("clock", "tenants"),
+    writes=tuple(name for name in SCHEMAS if name != "runs"),
+)
 
 if __name__ == "__main__":
     sys.exit(run_job(JOB, file=__file__))

@@ -10,7 +10,7 @@ from rapport.affect.curve import CurveSettings, curves
 from rapport.config import Config
 from rapport.schema import CRISIS_FACET
 
-Channel = Literal["rating", "thumbs", "task_success", "comment", "sentiment", "dwell"]
+Channel = Literal["rating", "thumbs", "task_success", "comment", "sentiment", "dwell", "reward"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _PLACE = ("tenant", "conversation_id")
 
@@ -20,8 +20,10 @@ _REPORTS: Mapping[str, pl.Expr] = {
     "task_success": 2 * pl.col("value") - 1,
     "comment": pl.col("sentiment"),
     "dwell": pl.col("value"),
+    "reward": pl.col("value"),
 }
-"""Metric to what it says; `dwell` stays in seconds until the length of the reply is known."""
+"""Metric to what it says; `dwell` stays in seconds until the length of the reply is known, and
+`reward` is a log's own verdict, in [-1, 1] already."""
 
 
 def answered(decisions: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:

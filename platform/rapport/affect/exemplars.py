@@ -63,4 +63,5 @@ class ExemplarScorer:
 
 
 def _features(texts: Sequence[str], vectors: Float32Array) -> sparse.csr_matrix:
-    return sparse.hstack([lexical(texts), sparse.csr_matrix(vectors)], format="csr")
+    whole = sparse.hstack([lexical(texts), sparse.csr_matrix(vectors)], format="csr")
+    return whole.astype(np.float64)

@@ -32,6 +32,7 @@ class RewardSettings(Config):
         "comment": 0.5,
         "sentiment": 0.5,
         "dwell": 0.1,
+        "reward": 1.0,
     }
     """Weight of each channel among those that reported; one without a weight is not read."""
     least_weight: float = Field(default=0.2, ge=0)

@@ -27,7 +27,12 @@ _ALLOWED = {
     "propensity_source": ("logged", "estimated", "simulated"),
     "set_by": ("user", "tenant", "inferred"),
 }  # fmt: skip
-_RANGES = {"rating": (1.0, 5.0), "thumbs": (0.0, 1.0), "task_success": (0.0, 1.0)}
+_RANGES = {
+    "rating": (1.0, 5.0),
+    "thumbs": (0.0, 1.0),
+    "task_success": (0.0, 1.0),
+    "reward": (-1.0, 1.0),
+}
 
 
 class Check(NamedTuple):

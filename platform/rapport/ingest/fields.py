@@ -117,6 +117,8 @@ def moment(record: Record, name: str, *, where: str | None = None) -> dt.datetim
     value = record.get(name)
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str | dt.date):
+        raise RowError(where or name, NO_TIME)
     try:
         read = _moment(value.strip() if isinstance(value, str) else value)
     except (ValueError, OverflowError, OSError):
@@ -177,7 +179,7 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _moment(value: object) -> dt.datetime:
+def _moment(value: float | str | dt.date) -> dt.datetime:
     if isinstance(value, str):
         try:
             value = float(value)
@@ -187,7 +189,5 @@ def _moment(value: object) -> dt.datetime:
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RowError("", NO_TIME)
     unit = next((unit for bound, unit in _UNITS if abs(value) < bound), 1e9)
     return EARLIEST + dt.timedelta(seconds=value / unit)

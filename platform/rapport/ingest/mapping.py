@@ -135,9 +135,10 @@ def _loaded(file: Path) -> dict[Any, Any]:
 
 
 def _has(fields: Sequence[str], name: str) -> bool:
-    return name in fields or any(
-        name.startswith(one) and name != one for one in fields if one.endswith(".")
-    )
+    if name.endswith("."):
+        return False
+    prefixes = tuple(one for one in fields if one.endswith("."))
+    return name in fields or name.startswith(prefixes)
 
 
 def _values(name: str, stated: object) -> dict[str, str]:

@@ -66,13 +66,17 @@ def a_decision_row(number=0, **fields):
     return {**row, **fields}
 
 
+def names_in(rows):
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
 def as_jsonl(records):
     return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
 def as_csv(rows, *, delimiter=","):
     file = io.StringIO()
-    writer = csv.DictWriter(file, fieldnames=list(rows[0]), delimiter=delimiter)
+    writer = csv.DictWriter(file, fieldnames=names_in(rows), delimiter=delimiter)
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue().encode()
@@ -80,7 +84,8 @@ def as_csv(rows, *, delimiter=","):
 
 def as_parquet(rows):
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
+    whole = [{name: row.get(name) for name in names_in(rows)} for row in rows]
+    pq.write_table(pa.Table.from_pylist(whole), sink)
     return sink.getvalue().to_pybytes()
 
 
