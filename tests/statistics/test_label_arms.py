@@ -17,7 +17,7 @@ from rapport.arms import agents, load_menu
 from rapport.ingest.dialogues import parse
 from rapport.ingest.elements import elements
 from rapport.ingest.esconv import _OPENING
-from rapport.pipeline.labels import LabelConfig
+from rapport.pipeline.settings import LabelConfig
 from rapport.simulation import simulate
 from rapport.text import load_encoder
 from tests.statistics.report import say

@@ -13,8 +13,9 @@ from rapport.cli import app
 from rapport.config import LakeConfig
 from rapport.home import Home, user_key
 from rapport.lake import Lake
-from rapport.pipeline.compaction import CompactConfig, compact_lake
+from rapport.pipeline.compaction import compact_lake
 from rapport.pipeline.erasure import erase_users
+from rapport.pipeline.settings import CompactConfig
 from rapport.schema import SCHEMAS
 from rapport.store import open_store, relay
 from rapport.testing import a_decision, a_turn, some_feedback

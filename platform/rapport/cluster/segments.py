@@ -9,7 +9,8 @@ from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.personas.gathering import turns_to_deal
 from rapport.pipeline.policies import part
-from rapport.pipeline.segments import SegmentConfig, segment
+from rapport.pipeline.segments import segment
+from rapport.pipeline.settings import SegmentConfig
 from rapport.users.encoder import UserEncoder
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from rapport.lake import Lake
 from rapport.pipeline.label_rows import POLICY_ID
-from rapport.users.timelines import CRISIS
+from rapport.schema import CRISIS_FACET
 
 _CONVERSATION = ["conversation_id"]
 
@@ -60,8 +60,8 @@ def open_replies(lake: Lake, *, tenant: str) -> tuple[Replies, dict[str, int]]:
         .filter(
             pl.col("role") == "assistant",
             pl.col("message").is_not_null(),
-            pl.col("facet").ne_missing(CRISIS),
-            pl.col("asked_facet") != CRISIS,
+            pl.col("facet").ne_missing(CRISIS_FACET),
+            pl.col("asked_facet") != CRISIS_FACET,
         )
         .join(foreign.select(_CONVERSATION).unique(), on=_CONVERSATION, how="anti")
         .join(own, on=["conversation_id", "turn_index"], how="anti", maintain_order="left")

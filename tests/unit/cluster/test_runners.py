@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from rapport.cluster.embedding import EmbedConfig, embed_log
+from rapport.cluster.embedding import embed_log
 from rapport.cluster.segments import segment_log
 from rapport.cluster.session import ray_session
 from rapport.home import Home
 from rapport.lake import Lake
-from rapport.pipeline.segments import SegmentConfig
+from rapport.pipeline.settings import EmbedConfig, SegmentConfig
 from rapport.testing import a_turn, some_feedback, tiny_encoder
 from rapport.testing.rows import START
 from rapport.users.encoder import UserEncoder

@@ -6,7 +6,8 @@ from rapport.arms import load_menu
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.pipeline.label_rows import POLICY_ID
-from rapport.pipeline.labels import LabelConfig, label_arms
+from rapport.pipeline.labels import label_arms
+from rapport.pipeline.settings import LabelConfig
 from rapport.testing.rows import a_decision, a_turn
 
 SERVED = [arm.name for arm in load_menu("emotional_support").served]
