@@ -6,15 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from rapport.bounds import CHUNK_ROWS
 from rapport.errors import ConfigError
 from rapport.governance.tenants import TenantPolicy
 from rapport.home import user_key
 from rapport.ingest.history import History
 from rapport.ingest.mapping import AS_NAMED, FieldMap
 from rapport.ingest.quarantine import Reject
-
-CHUNK_ROWS = 50_000
-"""Rows read, checked and appended at once where a format is read in pieces."""
 
 
 @dataclass(frozen=True)

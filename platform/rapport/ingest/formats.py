@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rapport.bounds import CHUNK_ROWS
 from rapport.errors import ConfigError, UnknownNameError
 from rapport.governance.tenants import TenantPolicy
-from rapport.ingest.batch import CHUNK_ROWS, Batch, Intake, Reader
+from rapport.ingest.batch import Batch, Intake, Reader
 from rapport.ingest.counts import Counts, Tally, merged, reasons_of
 from rapport.ingest.decisions_parquet import DECISION_FIELDS, read_decisions_parquet
 from rapport.ingest.esconv import read_esconv

@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rapport.bounds import FIT_USERS, HELD_TURNS
 from rapport.errors import TooLittleDataError
 from rapport.lake import Lake
-from rapport.personas import FIT_USERS
 from rapport.personas.cards import Card, build_cards
 from rapport.personas.emotion import with_emotions
 from rapport.personas.fit import fit_people
@@ -20,7 +20,7 @@ from rapport.personas.match import match
 from rapport.personas.model import PersonaModel, margins
 from rapport.users.encoder import UserEncoder
 from rapport.users.features import FEATURES
-from rapport.users.parts import HELD_TURNS, Mapper, Parts
+from rapport.users.parts import Mapper, Parts
 from rapport.users.states import PURPOSE, Counted, matrix, rows_of
 from rapport.users.timelines import events_of, in_order, messages_of
 

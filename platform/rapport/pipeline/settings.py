@@ -4,14 +4,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from rapport.bounds import CHUNK_ROWS, FIT_USERS, HELD_TEXTS, HELD_TURNS
 from rapport.config import JobConfig
 from rapport.evaluation.verdict import GateSettings
-from rapport.ingest.batch import CHUNK_ROWS
 from rapport.language.settings import Curriculum, TrainingSettings
-from rapport.personas import FIT_USERS
-from rapport.users.embed import HELD_TEXTS
 from rapport.users.encoder import HALF_LIFE_DAYS
-from rapport.users.parts import HELD_TURNS
 
 ACTORS = 2
 

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rapport.bounds import HELD_TEXTS
 from rapport.known import KnownKeys
 from rapport.lake import Lake
 from rapport.progress import progress
@@ -42,8 +43,6 @@ Stream = Callable[[Sequence[str]], Iterator[Block]]
 """Embeds texts block by block, every row once, blocks in any order."""
 BLOCK = 1024
 """Texts of a block: enough to sort by length and pad little, few enough to stop in seconds."""
-HELD_TEXTS = 200_000
-"""Texts read, sorted by length and embedded at once: 20 MB of short ones."""
 _APPENDED = 4096  # turn vectors a commit to the lake
 
 

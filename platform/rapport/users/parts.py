@@ -9,14 +9,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from rapport.bounds import HELD_TURNS
 from rapport.scratch import scratch_folder
 
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 """Applies a function to parts and gives the results in their order: `map` in this process,
 `rapport.cluster.data.map_parts` on a Ray session."""
 
-HELD_TURNS = 10_000
-"""Turns of a part: with vectors of 384 about 100 MB while a part is worked on."""
 _HASH_SEED = 7
 
 

@@ -12,12 +12,13 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rapport.bounds import HELD_TURNS
 from rapport.errors import DataError, TooLittleDataError
 from rapport.lake import Lake
 from rapport.scratch import replace_text, replaced
 from rapport.users.encoder import HALF_LIFE_DAYS, UserEncoder
 from rapport.users.features import MEASURES, cuts_of, measures
-from rapport.users.parts import HELD_TURNS, Mapper, Parts
+from rapport.users.parts import Mapper, Parts
 from rapport.users.timelines import events_of, in_order
 
 FloatArray = NDArray[np.float32]
