@@ -1,15 +1,21 @@
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 
 from rapport.cluster import session as session_module
 from rapport.cluster.session import ray_session
 from rapport.home import Home
+from rapport.scratch import clear_stale
 
 
 @pytest.fixture
@@ -36,6 +42,52 @@ def test_a_local_session_leaves_nothing_behind(tmp_path, short, monkeypatch, cap
     assert list(short.iterdir()) == []
     assert not (tmp_path / "person" / ".ray").exists()
     assert os.environ["RAY_AUTH_TOKEN"] not in capfd.readouterr().err
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from rapport.cluster import session
+from rapport.home import Home
+import ray
+session._SHORT = Path(sys.argv[1])
+with session.ray_session(Home(Path(sys.argv[2])), cpus=1):
+    ray.get(ray.remote(lambda: 1).remote())
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_takes_its_session_along_and_the_next_clears_its_folder(tmp_path, short):
+    mark = short.name
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(short), str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, env=environment | {"RAPPORT_TEST_SESSION": mark},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert len(living(mark)) > 5
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while living(mark) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert living(mark) == []
+    assert len(list(short.iterdir())) == 1
+    assert len(clear_stale(short, "rapport-")) == 1
+
+
+def living(mark):
+    """Processes of a marked session."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            marked = process.environ().get("RAPPORT_TEST_SESSION") == mark
+            if marked and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline())[:80])
+    return found
 
 
 @pytest.mark.slow
