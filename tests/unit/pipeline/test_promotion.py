@@ -20,7 +20,7 @@ from tests.unit.pipeline.candidates import (
     a_policy,
     a_verdict,
     serving,
-)
+)  # fmt: skip
 
 
 @pytest.fixture

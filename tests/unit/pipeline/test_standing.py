@@ -22,19 +22,14 @@ def serve(home, lake, policy):
     return promote_judged(home, lake, candidate=None)["release"]
 
 
-def id_of(policy):
-    assert policy is not None
-    return policy.id
-
-
 def test_the_incumbent_is_at_first_the_even_arms_then_what_serves_and_none_of_other_personas(
     home_and_lake,
 ):
     home, lake = home_and_lake
-    assert id_of(incumbent_of(home, LAYOUT)) == uniform_policy(LAYOUT).id
+    assert incumbent_of(home, LAYOUT) == uniform_policy(LAYOUT)
     policy = a_policy(temperature=0.5)
     serve(home, lake, policy)
-    assert id_of(incumbent_of(home, LAYOUT)) == policy.id
+    assert incumbent_of(home, LAYOUT) == policy
     assert incumbent_of(home, Layout.of(["dry-01"])) is None
 
 
@@ -43,14 +38,14 @@ def test_replies_of_other_adapters_and_of_foreign_logs_come_from_another_generat
     release = serve(home, lake, a_policy())
     candidate = a_candidate(home, a_policy(temperature=0.5))
     facts = pl.DataFrame({"release_id": [release, None, release, "gone"]})
-    others = other_generator(home, facts, candidate=candidate)
-    assert others is not None
-    assert others.tolist() == [False, True, False, True]
+    other = other_generator(home, facts, candidate=candidate)
+    assert other is not None
+    assert other.tolist() == [False, True, False, True]
     assert other_generator(home, facts[[0, 2]], candidate=candidate) is None
     (candidate / "adapters" / "facts.json").write_text("other weights")
-    others = other_generator(home, facts, candidate=candidate)
-    assert others is not None
-    assert others.all()
+    every = other_generator(home, facts, candidate=candidate)
+    assert every is not None
+    assert every.all()
 
 
 def test_a_policy_of_other_personas_is_read_by_its_own_and_placed_by_decision():
