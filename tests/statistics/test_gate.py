@@ -1,5 +1,7 @@
 """The gate's own error rates, measured."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -82,15 +84,15 @@ def test_a_refusal_for_too_little_data_says_about_how_much_would_do():
     assert truly / 10 < needed < truly * 10
 
 
-def equally_good(world: World) -> np.ndarray:
+def equally_good(world: World) -> Any:
     return world.swapped()
 
 
-def better_on_average_but_harmful_to_one(world: World) -> np.ndarray:
+def better_on_average_but_harmful_to_one(world: World) -> Any:
     return world.moved(np.array([-HARM, HARM, HARM, HARM]))
 
 
-def better_for_one_and_the_same_for_the_others(world: World) -> np.ndarray:
+def better_for_one_and_the_same_for_the_others(world: World) -> Any:
     return world.moved(np.array([HARM, 0.0, 0.0, 0.0]))
 
 

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +48,31 @@ class Parts:
     def write(self, name: str, batches: Iterable[pl.DataFrame]) -> None:
         """Deal a table's batches, one at least, each with a column `user_id`."""
         code = pl.col("user_id").hash(_HASH_SEED) % self.count
-        writers: dict[int, pa.RecordBatchStreamWriter] = {}
-        with ExitStack() as closing:
-            for batch in batches:
-                shares = batch.with_columns(part=code).partition_by("part", as_dict=True)
-                for part in range(self.count):
-                    rows = shares.get((part,))
-                    if rows is None and part in writers:
-                        continue
-                    table = (batch.clear() if rows is None else rows.drop("part")).to_arrow()
-                    if part not in writers:
-                        file = pa.ipc.new_stream(self._file(name, part), table.schema)
-                        writers[part] = closing.enter_context(file)
-                    writers[part].write_table(table)
+        for place, batch in enumerate(batches):
+            shares = batch.with_columns(part=code).partition_by("part", as_dict=True)
+            for part in range(self.count):
+                rows = shares.get((part,))
+                if rows is not None:
+                    self._append(name, part, rows.drop("part"))
+                elif place == 0:
+                    self._append(name, part, batch.clear())
 
     def read(self, name: str, part: int) -> pl.DataFrame:
         """Rows of one part, in the order in which they came."""
-        with pa.memory_map(self._file(name, part)) as source, pa.ipc.open_stream(source) as rows:
-            return pl.DataFrame(rows.read_all())
+        tables = []
+        with pa.memory_map(self._file(name, part)) as source:
+            while source.tell() < source.size():
+                tables.append(pa.ipc.open_stream(source).read_all())
+        return pl.DataFrame(pa.concat_tables(tables)).rechunk()
+
+    def _append(self, name: str, part: int, rows: pl.DataFrame) -> None:
+        # One stream after another in a file: parts may be more than files that may be open.
+        table = rows.to_arrow()
+        with (
+            Path(self._file(name, part)).open("ab") as file,
+            pa.ipc.new_stream(file, table.schema) as stream,
+        ):
+            stream.write_table(table)
 
     def items(self, *names: str) -> Iterator[tuple[pl.DataFrame, ...]]:
         """The parts one after another, each as its rows of the named tables."""

@@ -32,6 +32,7 @@ FITTED_VALUES = 5_000_000
 """Measured values of one kind the percentiles are taken over: whole parts, hence users at random,
 until there are as many."""
 _READ = ("turns", "feedback", "turn_embeddings")
+_WRITTEN = "user_embeddings"
 _FILE = "user_states.json"
 
 
@@ -57,14 +58,21 @@ class Kept:
     encoder: UserEncoder
     fitted_on: int
     versions: Mapping[str, int]
-    """Lake versions of the tables read; rows that came later are new."""
+    """Lake versions of the tables read, rows that came later being new, and of the one written:
+    where it is another now, somebody else wrote it, or a run died before it could say so here."""
+    tenant: str = "default"
 
     def save(self, folder: Path) -> None:
         """Write the encoder to `folder/encoder`, and beside it what it has seen."""
         with replaced(folder / "encoder") as fresh:
             self.encoder.save(fresh)
-        stated = {"fitted_on": self.fitted_on, "versions": dict(self.versions)}
-        replace_text(folder / _FILE, json.dumps(stated, indent=2) + "\n")
+        stated = {
+            "tenant": self.tenant,
+            "fitted_on": self.fitted_on,
+            "versions": dict(self.versions),
+        }
+        replace_text(folder / _FILE, json.dumps(stated, indent=2) + "
+")
 
     @classmethod
     def load(cls, folder: Path) -> "Kept | None":
@@ -72,14 +80,15 @@ class Kept:
         try:
             stated = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             encoder = UserEncoder.load(folder / "encoder")
-            return cls(encoder, int(stated["fitted_on"]), stated["versions"])
+            versions, tenant = stated["versions"], str(stated["tenant"])
+            return cls(encoder, int(stated["fitted_on"]), versions, tenant)
         except (OSError, ValueError, KeyError, DataError):
             return None
 
     def serves(self, *, encoder_id: str, settings: StateSettings, users: int) -> bool:
         """Whether the encoder may be kept for this population."""
-        same = (self.encoder.encoder_id, self.encoder.half_life_days)
-        wanted = (encoder_id, settings.half_life_days)
+        same = (self.encoder.encoder_id, self.encoder.half_life_days, self.tenant)
+        wanted = (encoder_id, settings.half_life_days, settings.tenant)
         return same == wanted and not settings.refit and users <= GROWTH * self.fitted_on
 
 
@@ -141,8 +150,10 @@ def update_states(
         others = _others(lake, changed, encoder_id=encoder_id, tenant=settings.tenant)
         if changed is None or not changed.is_empty():
             lake.replace("user_embeddings", chain(others, counted), where=rows_of(settings.tenant))
+    versions[_WRITTEN] = lake.version(_WRITTEN)
     fitted_on = kept.fitted_on if kept and keep else users
-    return Updated(Kept(encoder, fitted_on, versions), users, counted.rows, not keep)
+    now = Kept(encoder, fitted_on, versions, settings.tenant)
+    return Updated(now, users, counted.rows, not keep)
 
 
 def encode_part(
@@ -236,6 +247,8 @@ def _users(lake: Lake, tenant: str) -> int:
 
 def _changed(lake: Lake, kept: Kept, tenant: str) -> pl.DataFrame | None:
     """Users with rows in files that the last run had not seen; none where that is not known."""
+    if lake.version(_WRITTEN) != kept.versions.get(_WRITTEN):
+        return None
     found = [pl.DataFrame(schema={"user_id": pl.String})]
     for table in _READ:
         seen = lake.files(table, version=kept.versions.get(table, -1))

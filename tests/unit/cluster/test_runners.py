@@ -54,51 +54,55 @@ def vectors_of(lake, table, key):
 def two(tmp_path_factory):
     """Two equal homes, one done by this process and one by Ray Data, and what the stages said."""
     root = tmp_path_factory.mktemp("runners")
-    uri = f"file:{tiny_encoder(root / 'encoder')}"
-    done = []
-    for name, threshold in (("one process", NEVER), ("Ray Data", ALL)):
-        home, lake = a_home(root / name.split()[0])
-        settings = {"home": home.root, "encoder": uri, "held_turns": 30, "seed": 3}
-        with ray_session(home, cpus=2):
-            embedded = embed_log(EmbedConfig(threshold_turns=threshold, **settings))
-            segmented = segment_log(SegmentConfig(threshold_turns=threshold, k=2, **settings))
-        assert embedded["runner"] == segmented["runner"] == name
-        done.append((home, lake, embedded, segmented))
-    return done
+    settings = {"encoder": f"file:{tiny_encoder(root / 'encoder')}", "held_turns": 30, "seed": 3}
+    with ray_session(Home(root / "session"), cpus=2):
+        yield [
+            (*a_home(root / name.split()[0]), threshold, settings)
+            for name, threshold in (("one process", NEVER), ("Ray Data", ALL))
+        ]
 
 
-def test_both_runners_embed_the_same(two):
-    (home, here, counts, _), (other, there, others, _) = two
-    assert {**counts, "runner": ""} == {**others, "runner": ""}
-    assert counts["embedded"] == USERS * TURNS == messages(here, purpose="infer_affect").height
-    assert UserEncoder.load(home.work / "encoder") == UserEncoder.load(other.work / "encoder")
+@pytest.fixture(scope="module")
+def embedded(two):
+    return [
+        embed_log(EmbedConfig(home=home.root, threshold_turns=threshold, **settings))
+        for home, _, threshold, settings in two
+    ]
+
+
+@pytest.fixture(scope="module")
+def segmented(two, embedded):
+    return [
+        segment_log(SegmentConfig(home=home.root, threshold_turns=threshold, k=2, **settings))
+        for home, _, threshold, settings in two
+    ]
+
+
+def test_both_runners_embed_the_same(two, embedded):
+    assert [counts.pop("runner") for counts in embedded] == ["one process", "Ray Data"]
+    assert embedded[0] == embedded[1]
+    lakes = [lake for _, lake, _, _ in two]
+    assert messages(lakes[0], purpose="infer_affect").height == embedded[0]["embedded"] == 240
+    encoders = [UserEncoder.load(home.work / "encoder") for home, _, _, _ in two]
+    assert encoders[0] == encoders[1]
     # Batches may differ between the runners, and bf16 keeps 8 bits: cosine is what must agree.
-    turns = [vectors_of(lake, "turn_embeddings", "turn_id") for lake in (here, there)]
+    turns = [vectors_of(lake, "turn_embeddings", "turn_id") for lake in lakes]
     assert ((turns[0] * turns[1]).sum(axis=1) > 0.9999).all()
-    users = [vectors_of(lake, "user_embeddings", "user_id") for lake in (here, there)]
+    users = [vectors_of(lake, "user_embeddings", "user_id") for lake in lakes]
     np.testing.assert_allclose(users[0], users[1], atol=0.02)
 
 
-def test_both_runners_find_and_assign_the_same_personas(two):
-    (_, here, _, found), (_, there, _, others) = two
-    assert (found["k"], found["users"]) == (others["k"], others["users"]) == (2, USERS)
-    one, other = rows(here, "persona_assignments"), rows(there, "persona_assignments")
+def test_both_runners_find_and_assign_the_same_personas(two, segmented):
+    assert [found["runner"] for found in segmented] == ["one process", "Ray Data"]
+    assert [(found["k"], found["users"]) for found in segmented] == [(2, USERS)] * 2
+    one, other = (rows(lake, "persona_assignments") for _, lake, _, _ in two)
     assert one["user_id"].equals(other["user_id"])
     assert one["persona_id"].equals(other["persona_id"])
     np.testing.assert_allclose(one["probability"], other["probability"], atol=0.02)
 
 
-def test_from_the_same_vectors_both_runners_give_the_same_bits(two, tmp_path):
-    home, lake, _, _ = two[0]
-    uri = two[0][2] and "unused"
-    versions = []
-    for threshold in (NEVER, ALL):
-        config = SegmentConfig(
-            home=home.root, encoder=uri, held_turns=30, k=2, threshold_turns=threshold
-        )
-        with ray_session(home, cpus=2):
-            segment_log(config)
-        assigned = rows(lake, "persona_assignments")
-        versions.append((assigned["persona_version"].unique().to_list(), assigned))
-    assert versions[0][0] == versions[1][0]
-    assert versions[0][1].equals(versions[1][1])
+def test_from_the_same_vectors_both_runners_give_the_same_bits(two, segmented):
+    home, lake, _, settings = two[0]
+    here = rows(lake, "persona_assignments")
+    segment_log(SegmentConfig(home=home.root, threshold_turns=ALL, k=2, **settings))
+    assert rows(lake, "persona_assignments").equals(here)

@@ -183,6 +183,19 @@ def test_erasure_and_compaction_are_followed_by_the_right_states(tmp_path):
     assert states(lake).equals(before.filter(before["user_id"] != f"{2:032x}"))
 
 
+def test_a_run_that_died_before_it_could_say_what_it_wrote_is_made_good(tmp_path):
+    run = partial(embed_users, stream=words_stream(), encoder_id="words@1")
+    lake = a_lake(tmp_path / "lake", users=5)
+    kept, _ = run(lake, work=tmp_path)
+    before = states(lake)
+    # Another fit rewrote everybody and left no word of it.
+    run(lake, settings=EmbedSettings(half_life_days=0.1))
+    encoder, counts = run(lake, work=tmp_path)
+    assert (counts.computed, counts.fitted) == (5, False)
+    assert encoder == kept
+    assert states(lake).equals(before)
+
+
 def test_each_tenant_keeps_its_own_users(tmp_path):
     lake = a_lake(tmp_path / "lake", users=3)
     run = partial(embed_users, stream=words_stream(), encoder_id="words@1")
