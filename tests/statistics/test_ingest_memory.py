@@ -36,7 +36,7 @@ def test_four_times_the_messages_take_the_memory_of_one_batch(tmp_path):
             for n in range(messages // 4):
                 chat = a_chat(n)
                 file.write(json.dumps({**chat, "messages": chat["messages"][1:]}) + "\n")
-        counts, peaks[messages] = peak_of(path, tmp_path / f"home {messages}")
+        counts, peaks[messages] = peak_of(path, tmp_path / f"home-{messages}")
         assert counts["tables"]["turns"]["kept"] == messages
         rate = messages / counts["seconds"]
         say(f"{messages:,} messages: {peaks[messages]:.0f} MiB peak, {rate:,.0f} messages/s")
