@@ -71,8 +71,7 @@ class Kept:
             "fitted_on": self.fitted_on,
             "versions": dict(self.versions),
         }
-        replace_text(folder / _FILE, json.dumps(stated, indent=2) + "
-")
+        replace_text(folder / _FILE, json.dumps(stated, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Kept | None":
