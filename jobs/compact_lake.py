@@ -13,6 +13,8 @@ from rapport.pipeline.running import run_job
 from rapport.pipeline.settings import CompactConfig
 from rapport.schema import SCHEMAS
 
+_TABLES = tuple(name for name in SCHEMAS if name != "runs")  # every job appends to that one
+
 
 def compact_lake(config: CompactConfig) -> Result:
     """Blank, merge and sweep every table."""
@@ -24,8 +26,8 @@ def compact_lake(config: CompactConfig) -> Result:
 JOB = Job(
     config=CompactConfig,
     call=compact_lake,
-    reads=("clock", "tenants"),
-    writes=tuple(name for name in SCHEMAS if name != "runs"),
+    reads=(*_TABLES, "today", "tenants"),
+    writes=_TABLES,
 )
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +192,12 @@ PORTS: Mapping[str, Port] = {
     "outbox": Port(_outbox, lambda _desk, _digest: True),
     "recipe": Port(_recipe),
     "tenants": Port(_tenants),
-    "clock": Port(lambda _desk: new_id()),
+    "today": Port(lambda _desk: datetime.now(UTC).date().isoformat()),
 }
 """Everything beside tables that a job may declare. `scorers`: the affect scorer trained in this
 home, if any; `files`: what `paths` of the settings names; `labelled_sets`: what `data` names;
 `recipe`: settings of the policy trained last, where a training without a search takes them;
-`clock`: always new, for a job that depends on the time."""
+`today`: the date, for jobs whose result depends on the age of rows."""
 
 
 def as_json(value: Mapping[str, Any]) -> str:
