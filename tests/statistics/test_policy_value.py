@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rapport.cluster.marwil import fit_marwil
-from rapport.evaluation.gate import Evidence, gate
+from rapport.evaluation.evidence import Evidence
+from rapport.evaluation.gate import gate
 from rapport.evaluation.verdict import GateSettings, Verdict
 from rapport.policy.behaviour import Behaviour
 from rapport.policy.features import states

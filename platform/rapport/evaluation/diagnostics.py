@@ -1,6 +1,7 @@
 """Can this log say anything about that target? Overlap, effective sizes, who stayed silent."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,7 @@ def with_reporting_weights(log: Log, q_hat: FloatArray) -> tuple[Log, NDArray[np
     size = np.bincount(stratum, minlength=int(stratum.max(initial=0)) + 1)
     answered = np.bincount(stratum, weights=reported, minlength=len(size))
     weight = (size / np.maximum(answered, 1.0))[stratum]
-    kept = log.rows(reported)
-    return Log(kept.action, kept.reward, kept.propensity, kept.user, weight[reported]), reported
+    return replace(log.rows(reported), row_weight=weight[reported]), reported
 
 
 def with_worst_fill(log: Log) -> Log:

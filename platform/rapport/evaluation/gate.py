@@ -1,33 +1,34 @@
 """The gate: may a candidate policy replace the one that wrote the log?
 
 1. Better overall: the one-sided 95 % lower bound of the paired difference to the logging policy is
-   above 0 under SNIPS and DR, and stays there with silence weighted, and filled with the worst.
+   above 0 under SNIPS and DR.
 2. No group with enough data harmed: that bound above `-margin` for each persona and declared group.
 3. Enough sample: ESS >= max(200, 1 % of n), largest weight <= 100 after clipping.
 4. Small harms do not add up: not worse than the first release and than control by more than .04.
+5. Silence does not make it look better: 1, 2 and 4 hold as well with censoring weights, and with
+   every silence filled with the worst reward.
 
 Non-inferiority per group, not superiority: asking for a gain in every group promotes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rapport.errors import DataError, TooLittleDataError
 from rapport.evaluation import diagnostics
-from rapport.evaluation.estimators import (
-    Log,
-    dr_terms,
-    importance_weights,
-    logging_terms,
-    snips_terms,
+from rapport.evaluation.comparisons import Comparison, Key, comparisons
+from rapport.evaluation.estimators import dr_terms, importance_weights, logging_terms, snips_terms
+from rapport.evaluation.evidence import Evidence, Reading, readings
+from rapport.evaluation.intervals import (
+    Bootstrap,
+    Estimate,
+    FloatArray,
+    Terms,
+    clustered_bootstrap,
+    summary,
 )
-from rapport.evaluation.intervals import Bootstrap, Estimate, FloatArray, Terms, estimate
 from rapport.evaluation.verdict import (
-    TOO_LITTLE,
+    OBSERVED,
     GateSettings,
     Row,
     Verdict,
@@ -36,48 +37,15 @@ from rapport.evaluation.verdict import (
     needed_rows,
 )
 
-_MIN_USERS = 20  # below, resampling users understates the interval
+_ONE_SIDED, _TWO_SIDED = 0.90, 0.95  # the lower end of a .90 interval is the one-sided 95 % bound
 _SURE = 4.0  # standard errors of the mean weight before propensities are doubted
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A log of users that taught the candidate nothing, and what it is held against."""
-
-    log: Log
-    """N decisions; `reward` nan where nothing came back."""
-    q_hat: FloatArray
-    """[N, A] rewards predicted by a model of other users."""
-    arms: Sequence[str]
-    """A names, in column order."""
-    groups: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Kind of group (`persona`, a declared group) to its labels [N]; each label is judged."""
-    source: NDArray[Any] | None = None
-    """[N] where a decision comes from; counted, not judged."""
-    first: FloatArray | None = None
-    """[N, A] probabilities of the first release's policy."""
-    control: Log | None = None
-    """Decisions of control users, answered without persona or policy."""
-    new_generator: bool = False
-    """True when adapters, prompts or the upstream model changed since the log was written."""
-
-    def reported(self) -> "Evidence":
-        """The rows something came back for."""
-        keep = ~np.isnan(self.log.reward)
-        return Evidence(
-            log=self.log.rows(keep),
-            q_hat=self.q_hat[keep],
-            arms=self.arms,
-            groups={kind: np.asarray(labels)[keep] for kind, labels in self.groups.items()},
-            source=None if self.source is None else np.asarray(self.source)[keep],
-            first=None if self.first is None else self.first[keep],
-            control=self.control and self.control.rows(~np.isnan(self.control.reward)),
-            new_generator=self.new_generator,
-        )
+_MANY_CLIPPED = 0.01  # share of the target's weight cut away before it is said
 
 
 def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None = None) -> Verdict:
     """Judge a candidate policy; promoted only if nothing fails and the sample is large enough.
+
+    About .1 s for 20,000 decisions of 1,000 users at 1,000 resamples.
 
     Args:
         evidence: The log and what to compare with.
@@ -89,158 +57,95 @@ def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None =
         DataError: The arrays do not belong to one log.
     """
     settings = settings or GateSettings()
-    keep = _checked(evidence, target)
-    judge = _Judge(evidence.reported(), target[keep], settings)
-    rows = [
-        *judge.overall(),
-        *judge.silence(evidence, target=target),
-        *judge.groups(),
-        judge.first_release(),
-        judge.control(),
-    ]
-    sample = judge.sample()
+    read = readings(evidence, target)
+    held, skipped = comparisons(read, settings)
+    rows, values = _resampled(held, _values(read, settings), settings)
+    rows += skipped
+    sample = _sample(read[OBSERVED], settings)
     reasons = (*_failures(rows), *_sample_failures(sample))
+    seen = read[OBSERVED].evidence
     return Verdict(
         promoted=not reasons,
         reasons=reasons,
         rows=tuple(rows),
         settings=settings,
-        n=len(keep),
-        reported=int(keep.sum()),
-        needed_n=needed_rows(rows, sample=sample, n=len(keep)),
-        values=judge.values(),
+        n=len(evidence.log),
+        reported=len(seen.log),
+        needed_n=needed_rows(rows, sample=sample, n=len(evidence.log)),
+        values=values,
         sample=sample,
         reporting_rates=diagnostics.reporting_rates(evidence.log, evidence.arms),
         error_rates=error_rates(rows),
-        sources=judge.sources(),
+        sources=_sources(read[OBSERVED], settings),
+        change="policy" if evidence.foreign is None else "policy and generator",
         notes=tuple(_notes(evidence, sample)),
     )
 
 
-class _Judge:
-    """Makes the rows of one candidate; `seen` holds only rows with a reward."""
-
-    def __init__(self, seen: Evidence, target: FloatArray, settings: GateSettings) -> None:
-        self.seen, self.target, self.settings = seen, target, settings
-        self.weight = importance_weights(seen.log, target, clip=settings.clip)
-
-    def overall(self) -> list[Row]:
-        log, clip = self.seen.log, self.settings.clip
-        snips = snips_terms(log, self.target, clip=clip).minus(logging_terms(log))
-        return [
-            self._row("overall", snips, bound=0.0, estimator="snips"),
-            self._row("overall", self._gain(log, self.target, q_hat=self.seen.q_hat), bound=0.0),
-        ]
-
-    def silence(self, whole: Evidence, *, target: FloatArray) -> list[Row]:
-        if not np.isnan(whole.log.reward).any():
-            return [_skipped("silence", "every decision was answered")]
-        # Each bound stays at 0: silence must not be what makes a candidate look better.
-        weighted, keep = diagnostics.with_reporting_weights(whole.log, whole.q_hat)
-        filled = diagnostics.with_worst_fill(whole.log)
-        return [
-            self._row(
-                "silence weighted",
-                self._gain(weighted, target[keep], q_hat=whole.q_hat[keep]),
-                bound=0.0,
-            ),
-            self._row("silence at worst", self._gain(filled, target, q_hat=whole.q_hat), bound=0.0),
-        ]
-
-    def groups(self) -> list[Row]:
-        rows = [
-            self._group(f"{kind}/{label}", labels == label)
-            for kind, labels in self.seen.groups.items()
-            for label in np.unique(labels)
-        ]
-        return rows or [_skipped("groups", "no persona or group is declared")]
-
-    def first_release(self) -> Row:
-        if self.seen.first is None:
-            return _skipped("first release", "there is no older one")
-        log, q_hat, clip = self.seen.log, self.seen.q_hat, self.settings.clip
-        older = dr_terms(log, self.seen.first, q_hat, clip=clip)
-        gain = dr_terms(log, self.target, q_hat, clip=clip).minus(older)
-        return self._row("first release", gain, bound=-self.settings.drift)
-
-    def control(self) -> Row:
-        control = self.seen.control
-        if control is None or len(np.unique(control.user)) < _MIN_USERS:
-            return _skipped("control", f"fewer than {_MIN_USERS} control users reported")
-        value = dr_terms(self.seen.log, self.target, self.seen.q_hat, clip=self.settings.clip)
-        # Control users are other people, dealt by hash: the difference is between groups.
-        gain = value.minus_apart(logging_terms(control))
-        return self._row("control", gain, bound=-self.settings.drift)
-
-    def sample(self) -> dict[str, float]:
-        raw = importance_weights(self.seen.log, self.target)
-        n, settings = len(raw), self.settings
-        return {
-            "ess": diagnostics.ess(self.weight),
-            "ess_floor": settings.min_ess,
-            "ess_needed": max(settings.min_ess, settings.ess_share * n),
-            "max_weight": diagnostics.max_weight(self.weight),
-            "max_weight_allowed": settings.max_weight,
-            "clipped_share": float((raw > settings.clip).mean()),
-            "mean_weight": float(raw.mean()),
-            "mean_weight_stderr": float(raw.std() / np.sqrt(n)),
-        }
-
-    def values(self) -> dict[str, Estimate]:
-        log, by = self.seen.log, Bootstrap(self.settings.resamples, self.settings.seed)
-        clip = self.settings.clip
-        terms = {
-            "snips": snips_terms(log, self.target, clip=clip),
-            "dr": dr_terms(log, self.target, self.seen.q_hat, clip=clip),
-            "logging": logging_terms(log),
-        }
-        control = self.seen.control
-        if control is not None and len(np.unique(control.user)) > 1:
-            terms["control"] = logging_terms(control)
-        return {name: estimate(one, by) for name, one in terms.items()}
-
-    def sources(self) -> dict[str, dict[str, float]]:
-        if self.seen.source is None:
-            return {}
-        return diagnostics.sizes_by_label(self.seen.log, self.weight, self.seen.source)
-
-    def _group(self, name: str, rows: NDArray[np.bool_]) -> Row:
-        log, size = self.seen.log.rows(rows), diagnostics.ess(self.weight[rows])
-        users = len(np.unique(log.user))
-        if size < self.settings.group_ess or users < _MIN_USERS:
-            return Row(name, "dr", "skipped", len(log), users, size, note=TOO_LITTLE)
-        gain = self._gain(log, self.target[rows], q_hat=self.seen.q_hat[rows])
-        return self._row(name, gain, bound=-self.settings.margin)
-
-    def _gain(self, log: Log, target: FloatArray, *, q_hat: FloatArray) -> Terms:
-        value = dr_terms(log, target, q_hat, clip=self.settings.clip)
-        return value.minus(logging_terms(log))
-
-    def _row(self, group: str, gain: Terms, *, bound: float, estimator: str = "dr") -> Row:
-        by = Bootstrap(self.settings.resamples, self.settings.seed, level=0.90)
-        return judged(group, estimator, estimate(gain, by), bound=bound)
+def _resampled(
+    held: Mapping[Key, Comparison], values: Mapping[str, Terms], settings: GateSettings
+) -> tuple[list[Row], dict[str, Estimate]]:
+    """Rows and values, all from the same draws of users."""
+    flat = {(key, name): terms for key, one in held.items() for name, terms in one.terms.items()}
+    every = [*flat.values(), *values.values()]
+    drawn = clustered_bootstrap(every, Bootstrap(settings.resamples, settings.seed))
+    gains = {
+        key: summary(terms, drawn[:, place], level=_ONE_SIDED)
+        for place, (key, terms) in enumerate(flat.items())
+    }
+    rows = [
+        judged(*key, {name: gains[key, name] for name in one.terms}, bound=one.bound)
+        for key, one in held.items()
+    ]
+    found = {
+        name: summary(terms, drawn[:, len(flat) + place], level=_TWO_SIDED)
+        for place, (name, terms) in enumerate(values.items())
+    }
+    return rows, found
 
 
-def _checked(evidence: Evidence, target: FloatArray) -> NDArray[np.bool_]:
-    """[N] rows that reported."""
-    if not len(target) == len(evidence.q_hat) == len(evidence.log):
-        raise DataError("target, q_hat and log differ in rows", "give one row a decision")
-    keep = ~np.isnan(evidence.log.reward)
-    users = len(np.unique(evidence.log.user[keep]))
-    if users < 2:
-        raise TooLittleDataError("gate users with feedback", users, 2)
-    return keep
+def _values(read: Mapping[str, Reading], settings: GateSettings) -> dict[str, Terms]:
+    """What candidate, logging policy and control earn, under each reading of silence."""
+    clip, found = settings.clip, {}
+    for name, reading in read.items():
+        seen, target = reading.evidence, reading.target
+        suffix = "" if name == OBSERVED else f", silence {name}"
+        if name == OBSERVED:
+            found["snips"] = snips_terms(seen.log, target, clip=clip)
+        found[f"dr{suffix}"] = dr_terms(seen.log, target, seen.q_hat, clip=clip)
+        found[f"logging{suffix}"] = logging_terms(seen.log)
+        if seen.control is not None and len(np.unique(seen.control.user)) > 1:
+            found[f"control{suffix}"] = logging_terms(seen.control)
+    return found
 
 
-def _skipped(group: str, note: str) -> Row:
-    return Row(group, "dr", "skipped", n=0, users=0, ess=0.0, note=note)
+def _sample(reading: Reading, settings: GateSettings) -> dict[str, float]:
+    raw = importance_weights(reading.evidence.log, reading.target)
+    cut = np.minimum(raw, settings.clip)
+    return {
+        "ess": diagnostics.ess(cut),
+        "ess_floor": settings.min_ess,
+        "ess_needed": max(settings.min_ess, settings.ess_share * len(raw)),
+        "max_weight": diagnostics.max_weight(cut),
+        "max_weight_allowed": settings.max_weight,
+        "max_weight_unclipped": diagnostics.max_weight(raw),
+        "clipped_weight": float((raw - cut).mean()),
+        "mean_weight": float(raw.mean()),
+        "mean_weight_stderr": float(raw.std() / np.sqrt(len(raw))),
+    }
+
+
+def _sources(reading: Reading, settings: GateSettings) -> dict[str, dict[str, float]]:
+    seen = reading.evidence
+    if seen.source is None:
+        return {}
+    weight = importance_weights(seen.log, reading.target, clip=settings.clip)
+    return diagnostics.sizes_by_label(seen.log, weight, seen.source)
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:
     return [
-        f"{row.group} ({row.estimator}): lower bound {row.low:.4f} is not above {row.bound:g}"
-        for row in rows
-        if row.status == "failed"
+        f"{row.group} ({row.estimator}): {row.failure}" for row in rows if row.status == "failed"
     ]
 
 
@@ -259,14 +164,20 @@ def _sample_failures(sample: Mapping[str, float]) -> list[str]:
 
 def _notes(evidence: Evidence, sample: Mapping[str, float]) -> list[str]:
     notes = []
-    if evidence.new_generator:
+    if evidence.foreign is not None:
         notes.append(
-            "replies come from another generator than the log's: this verdict is about the choice "
-            "of arms; the generator itself needs held-out tests and a randomised canary"
+            f"{int(evidence.foreign.sum())} of {len(evidence.log)} replies come from another "
+            "generator than the candidate's: this verdict is about the choice of arms; the "
+            "generator itself needs held-out tests and a randomised canary"
         )
     if abs(sample["mean_weight"] - 1.0) > _SURE * sample["mean_weight_stderr"]:
         notes.append(
             f"mean weight is {sample['mean_weight']:.3f} where 1 is expected: logged propensities "
             "are wrong, or the target favours arms this log never held"
+        )
+    if sample["clipped_weight"] > _MANY_CLIPPED:
+        notes.append(
+            f"clipping took {sample['clipped_weight']:.3f} of the mean weight: there the estimates "
+            "rest on the reward model alone"
         )
     return notes

@@ -1,6 +1,6 @@
 """Estimates and their intervals: a bootstrap over users, on sums per user."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,12 @@ class Terms:
     def value(self) -> float:
         """The estimate itself, in reward units a decision."""
         return float((self.numerator.sum(axis=1) / self.denominator.sum(axis=1)).sum())
+
+    def rows(self, keep: NDArray[Any]) -> "Terms":
+        """The same sums over some of the rows, by mask or index."""
+        return Terms(
+            self.numerator[:, keep], self.denominator[:, keep], self.user[keep], self.weight[keep]
+        )
 
     def minus(self, other: "Terms") -> "Terms":
         """Difference of two estimates on the same rows, in the same order."""
@@ -82,44 +88,67 @@ class Estimate:
     max_weight: float
 
 
-def clustered_bootstrap(terms: Terms, by: Bootstrap = DEFAULT) -> FloatArray:
+def clustered_bootstrap(several: Sequence[Terms], by: Bootstrap = DEFAULT) -> FloatArray:
     """Draw users with replacement and estimate again, `by.resamples` times.
 
-    Rows of one user stay together, since they are not independent. Works on the [U, 2K] sums per
-    user: O(N + resamples * U * K), about half a second for 1,000 resamples of 30,000 users.
+    Rows of one user stay together, since they are not independent. All estimates see the same
+    draws, so they can be compared, and the draws are paid for once. Works on the sums per user:
+    O(N + resamples * U * T), about half a second for 1,000 resamples of 30,000 users.
+
+    Args:
+        several: T estimates whose user labels are of one kind; their rows may differ.
+        by: Number and seed of the draws.
 
     Returns:
-        [resamples] estimates in reward units; nan where a resample held no row of a denominator.
+        [resamples, T] in reward units; nan where a resample held no row of a denominator.
 
     Raises:
-        TooLittleDataError: Fewer than two users.
+        TooLittleDataError: An estimate rests on fewer than two users.
 
     Source: Cameron, Gelbach & Miller, REStat 2008 (pairs cluster bootstrap).
     """
-    sums, users = _sums_by_user(terms)
-    if users < 2:
-        raise TooLittleDataError("users to resample", users, 2)
-    kinds = terms.numerator.shape[0]
-    drawn = np.concatenate([counts @ sums for counts in _draws(users, by)])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((drawn[:, :kinds] / drawn[:, kinds:]).sum(axis=1))
+    codes, users = _codes([terms.user for terms in several])
+    for code in codes:
+        found = int((np.bincount(code, minlength=users) > 0).sum())
+        if found < 2:
+            raise TooLittleDataError("users to resample", found, 2)
+    sums = [_sums(terms, code, users=users) for terms, code in zip(several, codes, strict=True)]
+    table = np.concatenate(sums, axis=1)
+    drawn = np.concatenate([counts @ table for counts in _draws(users, by)])
+    ends = np.cumsum([block.shape[1] for block in sums])
+    return np.stack(
+        [
+            _ratios(drawn[:, end - block.shape[1] : end])
+            for block, end in zip(sums, ends, strict=True)
+        ],
+        axis=1,
+    )
 
 
 def estimate(terms: Terms, by: Bootstrap = DEFAULT) -> Estimate:
     """Value of the terms with a percentile interval over users."""
-    drawn = clustered_bootstrap(terms, by)
-    tail = (1 - by.level) / 2
+    return estimates([terms], by)[0]
+
+
+def estimates(several: Sequence[Terms], by: Bootstrap = DEFAULT) -> list[Estimate]:
+    """Values with percentile intervals, all from the same draws of users."""
+    drawn = clustered_bootstrap(several, by)
+    return [summary(terms, drawn[:, t], level=by.level) for t, terms in enumerate(several)]
+
+
+def summary(terms: Terms, drawn: FloatArray, *, level: float) -> Estimate:
+    """Value of the terms with the percentile interval of its resamples `drawn` [resamples]."""
+    tail = (1 - level) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])
-    weight = terms.weight
     return Estimate(
         value=terms.value,
         stderr=float(np.nanstd(drawn, ddof=1)),
         low=float(low),
         high=float(high),
-        n=len(weight),
+        n=len(terms.weight),
         users=len(np.unique(terms.user)),
-        ess=effective_size(weight),
-        max_weight=float(weight.max()),
+        ess=effective_size(terms.weight),
+        max_weight=float(terms.weight.max()),
     )
 
 
@@ -128,15 +157,29 @@ def effective_size(weight: FloatArray) -> float:
 
     0 where no weight is positive. Source: Kish, Survey Sampling, 1965.
     """
-    squares = float(weight @ weight)
+    squares = float((weight * weight).sum())
     return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
-def _sums_by_user(terms: Terms) -> tuple[FloatArray, int]:
-    labels, code = np.unique(terms.user, return_inverse=True)
-    rows = np.concatenate([terms.numerator, terms.denominator])
-    sums = [np.bincount(code, weights=row, minlength=len(labels)) for row in rows]
-    return np.stack(sums, axis=1), len(labels)
+def _codes(users: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.intp]], int]:
+    """Position of each label among all labels, and how many there are."""
+    # Most estimates share one array of labels: each is sorted once.
+    distinct = {id(labels): labels for labels in users}
+    pool = np.unique(np.concatenate([np.unique(labels) for labels in distinct.values()]))
+    known = {key: np.searchsorted(pool, labels) for key, labels in distinct.items()}
+    return [known[id(labels)] for labels in users], len(pool)
+
+
+def _sums(terms: Terms, code: NDArray[np.intp], *, users: int) -> FloatArray:
+    """[U, 2K] sums of numerators and denominators by user."""
+    rows = (*terms.numerator, *terms.denominator)
+    return np.stack([np.bincount(code, weights=row, minlength=users) for row in rows], axis=1)
+
+
+def _ratios(drawn: FloatArray) -> FloatArray:
+    kinds = drawn.shape[1] // 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((drawn[:, :kinds] / drawn[:, kinds:]).sum(axis=1))
 
 
 def _draws(users: int, by: Bootstrap) -> Iterator[FloatArray]:

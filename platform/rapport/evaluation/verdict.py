@@ -1,7 +1,7 @@
 """What the gate answers: its comparisons, how sure they are, and how much data would do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import ceil, erf, log10, prod, sqrt
 from typing import Any, Literal
 
@@ -9,6 +9,8 @@ from rapport.evaluation.intervals import Estimate
 
 Status = Literal["passed", "failed", "skipped"]
 TOO_LITTLE = "too little data"
+OBSERVED = "observed"
+"""The reading of silence as if it were chance; see `rapport.evaluation.evidence`."""
 _Z_BOUND = 1.6449  # one-sided 95 %
 _Z_POWER = 0.8416  # 80 % of repetitions
 
@@ -34,6 +36,21 @@ class GateSettings:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """A gain in reward units a decision with its one-sided 95 % bounds."""
+
+    estimate: float
+    stderr: float
+    low: float
+    high: float
+
+    def needed_share(self, bound: float) -> float | None:
+        """Times the data at which the lower bound exceeds `bound` in 80 % of cases."""
+        over = self.estimate - bound
+        return ((_Z_BOUND + _Z_POWER) * self.stderr / over) ** 2 if over > 0 else None
+
+
+@dataclass(frozen=True)
 class Row:
     """One comparison: a gain in reward units a decision, and the bound it had to exceed."""
 
@@ -51,33 +68,60 @@ class Row:
     """One-sided 95 % upper bound."""
     bound: float | None = None
     note: str = ""
+    silence: Mapping[str, Gain] = field(default_factory=dict)
+    """The same gain with silence read otherwise: `weighted`, `at worst`; each must pass too."""
+
+    @property
+    def gains(self) -> dict[str, Gain]:
+        """The gain under each reading of silence, `OBSERVED` first; empty where skipped."""
+        if self.estimate is None or self.stderr is None or self.low is None or self.high is None:
+            return {}
+        seen = Gain(self.estimate, self.stderr, self.low, self.high)
+        return {OBSERVED: seen, **self.silence}
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, in words; empty where it did not."""
+        for name, gain in self.gains.items():
+            if self.bound is not None and gain.low <= self.bound:
+                over = f"lower bound {gain.low:.4f} is not above {self.bound:g}"
+                return over if name == OBSERVED else f"turns with silence {name}: {over}"
+        return ""
 
     @property
     def needed_share(self) -> float | None:
-        """Times the data at which the row passes in 80 % of cases if its estimate is the truth.
+        """Times the data at which the row passes in 80 % of cases if its estimates are the truth.
 
-        None where it would not pass with any amount: the estimate itself lies under the bound.
+        None where it would not pass with any amount: an estimate itself lies under the bound.
         """
-        if self.estimate is None or self.stderr is None or self.bound is None:
+        if self.bound is None or not self.gains:
             return None
-        over = self.estimate - self.bound
-        return ((_Z_BOUND + _Z_POWER) * self.stderr / over) ** 2 if over > 0 else None
+        failing = [gain for gain in self.gains.values() if gain.low <= self.bound]
+        shares = [gain.needed_share(self.bound) for gain in failing or self.gains.values()]
+        known = [share for share in shares if share is not None]
+        return max(known) if known and len(known) == len(shares) else None
 
 
-def judged(group: str, estimator: str, found: Estimate, *, bound: float) -> Row:
-    """Row of an estimated gain: it passes when its lower bound exceeds `bound`."""
+def judged(group: str, estimator: str, found: Mapping[str, Estimate], *, bound: float) -> Row:
+    """Row of a gain estimated under each reading of silence.
+
+    It passes when every lower bound exceeds `bound`.
+    """
+    gains = {
+        name: Gain(each.value, each.stderr, each.low, each.high) for name, each in found.items()
+    }
+    seen, sample = gains.pop(OBSERVED), found[OBSERVED]
+    passed = all(gain.low > bound for gain in (seen, *gains.values()))
     return Row(
         group=group,
         estimator=estimator,
-        status="passed" if found.low > bound else "failed",
-        n=found.n,
-        users=found.users,
-        ess=found.ess,
-        estimate=found.value,
-        stderr=found.stderr,
-        low=found.low,
-        high=found.high,
+        status="passed" if passed else "failed",
+        n=sample.n,
+        users=sample.users,
+        ess=sample.ess,
+        **asdict(seen),
         bound=bound,
+        silence=gains,
     )
 
 
@@ -97,11 +141,15 @@ class Verdict:
     needed_n: int | None
     """Decisions of gate users that would do, where too few is all that is wrong."""
     values: Mapping[str, Estimate]
-    """Reward a decision with 95 % interval: the candidate by `snips` and `dr`, logging, control."""
+    """Reward a decision with 95 % interval: the candidate by `snips` and `dr`, logging, control;
+    the last three again under each other reading of silence (`dr, silence at worst`)."""
     sample: Mapping[str, float]
     reporting_rates: Mapping[str, float]
     error_rates: Mapping[str, float]
     sources: Mapping[str, Mapping[str, float]]
+    change: str = "policy"
+    """What the candidate changes: `policy`, or `policy and generator`, of which only the policy
+    can be judged from a log."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -20,7 +20,8 @@ def a_log(*, n=400, arms=3, users=40, seed=0, gap=0.3, silent=0.0):
     reward = expected[np.arange(n), action] + 0.2 * rng.normal(size=n)
     reward = np.clip(reward + 0.1 * rng.normal(size=users)[user], -1, 1)
     reward[rng.random(n) < silent] = np.nan
-    return Log(action, reward, logging[np.arange(n), action], user), logging, expected
+    propensity = logging[np.arange(n), action]
+    return Log(action, reward, propensity, user, probabilities=logging), logging, expected
 
 
 def mostly(arm, *, n, arms, share=0.9):

@@ -12,6 +12,7 @@ from rapport.evaluation.estimators import (
     direct_method,
     direct_terms,
     doubly_robust,
+    dr_gain_terms,
     dr_terms,
     importance_weights,
     ips,
@@ -20,6 +21,7 @@ from rapport.evaluation.estimators import (
     self_normalised_doubly_robust,
     sndr_terms,
     snips,
+    snips_gain_terms,
     snips_terms,
 )
 from tests.unit.evaluation.logs import a_log, mostly
@@ -74,6 +76,37 @@ def test_the_logging_policy_itself_is_worth_exactly_the_mean_reward(seed, arms):
     assert ips_terms(log, logging).value == pytest.approx(mean, abs=1e-12)
     assert snips_terms(log, logging).value == pytest.approx(mean, abs=1e-12)
     assert snips_terms(log, logging).minus(logging_terms(log)).value == pytest.approx(0, abs=1e-12)
+
+
+def test_the_paired_gain_by_hand():
+    logged = replace(WORKED, probabilities=np.array([[0.5, 0.5], [0.5, 0.5], [0.8, 0.2]]))
+    # (.8 - .5) * .5 + .6 * .5, .3 * .5 - .6 * .5, 0 + 0 * -1.5.
+    assert dr_gain_terms(logged, TARGET, Q_HAT).value == pytest.approx((0.45 - 0.15 + 0.0) / 3)
+
+
+def test_a_paired_gain_is_exactly_nothing_on_rows_where_the_policies_agree():
+    log, logging, _ = a_log(n=200)
+    target = mostly(0, n=200, arms=3)
+    target[:150] = logging[:150]
+    q_hat = np.random.default_rng(5).normal(size=(200, 3))
+    terms = dr_gain_terms(log, target, q_hat)
+    assert terms.numerator[0, :150] == pytest.approx(0.0, abs=1e-12)
+    assert np.abs(terms.numerator[0, 150:]).max() > 0.01
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_without_logged_probabilities_the_paired_gain_is_the_plain_difference(seed):
+    log, _, expected = a_log(n=60, users=9, seed=seed)
+    target = mostly(1, n=60, arms=3)
+    bare = replace(log, probabilities=None)
+    plain = dr_terms(log, target, expected).minus(logging_terms(log)).value
+    unknown = replace(log, probabilities=np.full((60, 3), np.nan))
+    assert dr_gain_terms(bare, target, expected).value == pytest.approx(plain, abs=1e-12)
+    assert dr_gain_terms(unknown, target, expected).value == pytest.approx(plain, abs=1e-12)
+    assert snips_gain_terms(log, target).value == pytest.approx(
+        snips_terms(log, target).value - log.reward.mean(), abs=1e-12
+    )
 
 
 @given(shift=st.floats(-0.5, 0.5))

@@ -5,7 +5,8 @@ import pytest
 
 from rapport.errors import DataError, TooLittleDataError
 from rapport.evaluation.estimators import Log
-from rapport.evaluation.gate import Evidence, gate
+from rapport.evaluation.evidence import Evidence
+from rapport.evaluation.gate import gate
 from rapport.evaluation.verdict import TOO_LITTLE, GateSettings
 from tests.unit.evaluation.logs import a_log, mostly
 
@@ -81,7 +82,8 @@ def test_comparisons_without_data_are_reported_as_skipped():
     found, _ = evidence()
     verdict = gate(found, mostly(0, n=4000, arms=3), QUICK)
     skipped = {r.group for r in verdict.rows if r.status == "skipped"}
-    assert skipped == {"silence", "groups", "first release", "control"}
+    assert skipped == {"groups", "first release", "control"}
+    assert not any(r.silence for r in verdict.rows)
 
 
 def test_control_users_and_the_first_release_are_held_against_the_candidate():
@@ -94,18 +96,70 @@ def test_control_users_and_the_first_release_are_held_against_the_candidate():
     assert verdict.values["control"].value == pytest.approx(control.reward.mean())
 
 
+def silent_where(hidden, *, log):
+    return log.rewarded(np.where(hidden, np.nan, log.reward))
+
+
 def test_silence_that_would_turn_the_verdict_refuses():
-    # Arm 0 looks .3 better among those who answer, and four of five who dislike it say nothing.
+    # Arm 0 looks .3 better among those who answer, and half of those who got it say nothing.
     log, _, expected = a_log(n=5000, users=250)
-    rng = np.random.default_rng(1)
-    hidden = (log.action == 0) & (rng.random(5000) < 0.5)
-    silent = log.rewarded(np.where(hidden, np.nan, log.reward))
-    verdict = gate(Evidence(silent, expected, ARMS), mostly(0, n=5000, arms=3), QUICK)
-    assert row(verdict, "overall").status == "passed"
-    assert row(verdict, "silence at worst").status == "failed"
+    hidden = (log.action == 0) & (np.random.default_rng(1).random(5000) < 0.5)
+    found = Evidence(silent_where(hidden, log=log), expected, ARMS)
+    verdict = gate(found, mostly(0, n=5000, arms=3), QUICK)
+    overall = row(verdict, "overall")
+    assert overall.low > 0 > overall.silence["at worst"].low
+    assert overall.silence["weighted"].low > 0
+    assert "turns with silence at worst" in overall.failure
     assert not verdict.promoted
     assert verdict.reporting_rates["question"] < 0.6 < verdict.reporting_rates["reflection"]
     assert verdict.reported == int((~hidden).sum())
+    assert verdict.values["dr, silence at worst"].value < verdict.values["dr"].value
+
+
+def test_silence_of_one_persona_turns_the_verdict_though_the_average_holds():
+    log, _, expected = a_log(n=8000, users=400)
+    persona = np.where(log.user % 4 == 0, "dry", "warm")
+    quiet = (persona == "dry") & (log.action == 0)
+    hidden = quiet & (np.random.default_rng(2).random(8000) < 0.6)
+    found = Evidence(silent_where(hidden, log=log), expected, ARMS, groups={"persona": persona})
+    verdict = gate(found, mostly(0, n=8000, arms=3), QUICK)
+    assert row(verdict, "overall").status == "passed"
+    assert row(verdict, "persona/dry").low > 0
+    assert [reason.partition(":")[0] for reason in verdict.reasons] == ["persona/dry (dr)"]
+
+
+def test_silence_that_has_nothing_to_do_with_the_arm_turns_nothing():
+    found, _ = evidence(silent=0.15, groups={"persona": np.arange(4000) % 2})
+    verdict = gate(found, mostly(0, n=4000, arms=3), QUICK)
+    assert verdict.promoted
+    assert all(set(r.silence) == {"weighted", "at worst"} for r in verdict.rows if r.gains)
+
+
+def test_a_persona_that_keeps_the_old_policy_is_not_judged():
+    labels = np.array(["many"] * 3000 + ["few"] * 1000)
+    found, logging = evidence(groups={"persona": labels}, kept=("persona/few",))
+    target = np.where((labels == "few")[:, None], logging, mostly(0, n=4000, arms=3))
+    verdict = gate(found, target, QUICK)
+    assert verdict.promoted
+    assert verdict.too_little_data == ("persona/few",)
+
+
+def test_where_a_candidate_changes_nothing_its_gain_is_certain():
+    labels = np.array(["same"] * 2000 + ["other"] * 2000)
+    found, logging = evidence(groups={"persona": labels})
+    target = np.where((labels == "same")[:, None], logging, mostly(0, n=4000, arms=3))
+    same = row(gate(found, target, QUICK), "persona/same")
+    assert (same.estimate, same.stderr) == (
+        pytest.approx(0, abs=1e-12),
+        pytest.approx(0, abs=1e-12),
+    )
+
+
+def test_the_empty_label_is_no_group():
+    labels = np.array(["de"] * 2000 + [""] * 2000)
+    found, _ = evidence(groups={"language": labels})
+    verdict = gate(found, mostly(0, n=4000, arms=3), QUICK)
+    assert [r.group for r in verdict.rows if "/" in r.group] == ["language/de"]
 
 
 def test_weights_over_the_limit_after_clipping_refuse():
@@ -124,12 +178,23 @@ def test_sources_are_counted_and_not_judged():
 
 
 def test_wrong_propensities_and_a_new_generator_are_said():
-    found, _ = evidence(new_generator=True)
-    doubled = Log(found.log.action, found.log.reward, found.log.propensity / 2, found.log.user)
-    lying = Evidence(doubled, found.q_hat, ARMS, new_generator=True)
-    notes = gate(lying, mostly(0, n=4000, arms=3), QUICK).notes
-    assert "another generator" in notes[0]
-    assert "mean weight" in notes[1]
+    found, _ = evidence()
+    log = found.log
+    doubled = Log(log.action, log.reward, log.propensity / 2, log.user)
+    lying = Evidence(doubled, found.q_hat, ARMS, foreign=np.arange(4000) < 1000)
+    verdict = gate(lying, mostly(0, n=4000, arms=3), QUICK)
+    assert verdict.change == "policy and generator"
+    assert verdict.notes[0].startswith("1000 of 4000 replies come from another generator")
+    assert "mean weight" in verdict.notes[1]
+    assert gate(found, mostly(0, n=4000, arms=3), QUICK).change == "policy"
+
+
+def test_weight_that_clipping_takes_is_said():
+    log, _, expected = a_log(n=4000, users=200)
+    verdict = gate(
+        Evidence(log, expected, ARMS), mostly(0, n=4000, arms=3), GateSettings(resamples=50, clip=2)
+    )
+    assert any("clipping took" in note for note in verdict.notes)
 
 
 def test_the_verdict_is_plain_json():

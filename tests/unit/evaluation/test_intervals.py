@@ -27,7 +27,7 @@ def test_a_mean_and_a_ratio_by_hand():
 
 def test_a_difference_of_an_estimate_to_itself_is_exactly_zero_in_every_resample():
     terms = mean_of(np.random.default_rng(0).normal(size=40), np.arange(40) % 7)
-    assert np.all(clustered_bootstrap(terms.minus(terms)) == 0.0)
+    assert np.all(clustered_bootstrap([terms.minus(terms)]) == 0.0)
 
 
 def test_a_difference_on_disjoint_rows_is_the_difference_of_the_values():
@@ -40,7 +40,7 @@ def test_a_difference_on_disjoint_rows_is_the_difference_of_the_values():
 
 def test_rows_of_one_user_stay_together():
     # Two users, each constant: a resample is all of one, all of the other, or one of each.
-    drawn = clustered_bootstrap(mean_of([0.0] * 50 + [1.0] * 50, [0] * 50 + [1] * 50))
+    drawn = clustered_bootstrap([mean_of([0.0] * 50 + [1.0] * 50, [0] * 50 + [1] * 50)])
     assert set(np.round(np.unique(drawn), 9)) == {0.0, 0.5, 1.0}
 
 
@@ -62,7 +62,17 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_does_not():
 def test_chunks_of_resamples_add_up_to_all_of_them(monkeypatch):
     monkeypatch.setattr("rapport.evaluation.intervals._CHUNK", 100)
     terms = mean_of(np.arange(30.0), np.arange(30))
-    assert clustered_bootstrap(terms, Bootstrap(resamples=11)).shape == (11,)
+    assert clustered_bootstrap([terms], Bootstrap(resamples=11)).shape == (11, 1)
+
+
+def test_several_estimates_share_their_draws_of_users():
+    first = mean_of(np.random.default_rng(3).normal(size=60), np.arange(60) % 20)
+    shifted = mean_of(first.numerator[0] + 1.0, first.user)
+    part = first.rows(first.user < 5)
+    drawn = clustered_bootstrap([first, shifted, part], Bootstrap(resamples=50))
+    assert drawn[:, 1] - drawn[:, 0] == pytest.approx(1.0)
+    assert drawn[:, 2].std() > drawn[:, 0].std()
+    assert part.value == pytest.approx(first.numerator[0][first.user < 5].mean())
 
 
 def test_one_user_cannot_be_resampled():

@@ -1,22 +1,39 @@
 import pytest
 
 from rapport.evaluation.intervals import Estimate
-from rapport.evaluation.verdict import Row, error_rates, judged, needed_rows
+from rapport.evaluation.verdict import Gain, Row, error_rates, judged, needed_rows
 
 ENOUGH = {"ess": 500.0, "ess_floor": 200.0, "ess_needed": 200.0}
 
 
-def a_row(*, status="failed", estimate=0.02, stderr=0.02, bound=0.0, group="overall"):
+def a_row(*, status="failed", estimate=0.02, stderr=0.02, bound=0.0, group="overall", silence=None):
     return Row(
         group, "dr", status, n=1000, users=50, ess=300, estimate=estimate, stderr=stderr,
-        low=estimate - 1.6449 * stderr, bound=bound,
+        low=estimate - 1.6449 * stderr, high=estimate + 1.6449 * stderr, bound=bound,
+        silence=silence or {},
     )  # fmt: skip
 
 
 def test_a_row_passes_when_its_lower_bound_exceeds_the_bound():
     found = Estimate(0.05, 0.02, low=0.01, high=0.09, n=10, users=5, ess=8.0, max_weight=2.0)
-    assert judged("overall", "dr", found, bound=0.0).status == "passed"
-    assert judged("overall", "dr", found, bound=0.01).status == "failed"
+    assert judged("overall", "dr", {"observed": found}, bound=0.0).status == "passed"
+    failed = judged("overall", "dr", {"observed": found}, bound=0.01)
+    assert (failed.status, failed.failure) == (
+        "failed", "lower bound 0.0100 is not above 0.01",
+    )  # fmt: skip
+
+
+def test_a_row_fails_when_another_reading_of_silence_turns_it():
+    found = Estimate(0.05, 0.02, low=0.01, high=0.09, n=10, users=5, ess=8.0, max_weight=2.0)
+    worst = Estimate(-0.01, 0.02, low=-0.05, high=0.09, n=12, users=5, ess=8.0, max_weight=2.0)
+    row = judged("overall", "dr", {"observed": found, "at worst": worst}, bound=0.0)
+    assert row.status == "failed"
+    assert row.failure == "turns with silence at worst: lower bound -0.0500 is not above 0"
+    assert (row.n, row.estimate) == (10, 0.05)
+    # The filled estimate lies under the bound: more of the same log would not help.
+    assert row.needed_share is None
+    short = a_row(estimate=0.05, silence={"weighted": Gain(0.02, 0.02, -0.01, 0.05)})
+    assert short.needed_share == pytest.approx(2.4865**2)
 
 
 def test_the_share_of_data_needed_by_hand():

@@ -1,0 +1,129 @@
+"""The gate's comparisons as terms to resample: a gain each, and the bound it has to exceed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rapport.evaluation import diagnostics
+from rapport.evaluation.estimators import (
+    Log,
+    dr_gain_terms,
+    dr_terms,
+    importance_weights,
+    logging_terms,
+    snips_gain_terms,
+)
+from rapport.evaluation.evidence import Evidence, Reading
+from rapport.evaluation.intervals import FloatArray, Terms
+from rapport.evaluation.verdict import OBSERVED, TOO_LITTLE, GateSettings, Row
+
+MIN_USERS = 20
+"""Below, resampling users understates the interval."""
+
+Key = tuple[str, str]
+"""Group and estimator of a comparison."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One gain under every reading of silence."""
+
+    bound: float
+    terms: Mapping[str, Terms]
+    """By reading, `OBSERVED` first."""
+
+
+def comparisons(
+    read: Mapping[str, Reading], settings: GateSettings
+) -> tuple[dict[Key, Comparison], list[Row]]:
+    """What a candidate has to hold against, and the rows of what cannot be compared."""
+    seen, target = read[OBSERVED].evidence, read[OBSERVED].target
+    scant = {*seen.kept, *scant_groups(seen, target, settings)}
+    gains = {name: _gains(each, settings, scant=scant) for name, each in read.items()}
+    bounds = {key: _bound(key[0], settings) for key in gains[OBSERVED]}
+    found = {
+        key: Comparison(bound, {name: terms[key] for name, terms in gains.items()})
+        for key, bound in bounds.items()
+    }
+    return found, _skipped(seen, target, settings, scant=scant)
+
+
+def scant_groups(evidence: Evidence, target: FloatArray, settings: GateSettings) -> tuple[str, ...]:
+    """Groups (`kind/label`) in which too few users reported for a judgement of this target."""
+    heard = ~np.isnan(evidence.log.reward)
+    weight = importance_weights(evidence.log, target, clip=settings.clip)
+    return tuple(
+        name
+        for name, rows in evidence.members.items()
+        if diagnostics.ess(weight[rows & heard]) < settings.group_ess
+        or _users(evidence.log, rows & heard) < MIN_USERS
+    )
+
+
+def _gains(reading: Reading, settings: GateSettings, *, scant: set[str]) -> dict[Key, Terms]:
+    seen, target, clip = reading.evidence, reading.target, settings.clip
+    log, q_hat = seen.log, seen.q_hat
+    gain = dr_gain_terms(log, target, q_hat, clip=clip)
+    found: dict[Key, Terms] = {
+        ("overall", "snips"): snips_gain_terms(log, target, clip=clip),
+        ("overall", "dr"): gain,
+    }
+    for name, rows in seen.members.items():
+        if name not in scant:
+            found[name, "dr"] = gain.rows(rows)
+    value = dr_terms(log, target, q_hat, clip=clip)
+    if seen.first is not None:
+        older = dr_terms(log, seen.first, q_hat, clip=clip)
+        found["first release", "dr"] = value.minus(older)
+    if _has_control(seen.control):
+        # Control users are other people, dealt by hash: the difference is between groups.
+        found["control", "dr"] = value.minus_apart(logging_terms(seen.control))
+    return found
+
+
+def _bound(group: str, settings: GateSettings) -> float:
+    if group == "overall":
+        return 0.0
+    return -settings.margin if "/" in group else -settings.drift
+
+
+def _skipped(
+    seen: Evidence, target: FloatArray, settings: GateSettings, *, scant: set[str]
+) -> list[Row]:
+    weight = importance_weights(seen.log, target, clip=settings.clip)
+    groups = seen.members
+    skipped = [
+        Row(
+            group=name,
+            estimator="dr",
+            status="skipped",
+            n=int(rows.sum()),
+            users=_users(seen.log, rows),
+            ess=diagnostics.ess(weight[rows]),
+            note=TOO_LITTLE,
+        )
+        for name, rows in groups.items()
+        if name in scant
+    ]
+    if not groups:
+        skipped.append(_absent("groups", "no persona or group is declared"))
+    if seen.first is None:
+        skipped.append(_absent("first release", seen.first_note))
+    if not _has_control(seen.control):
+        skipped.append(_absent("control", f"fewer than {MIN_USERS} control users reported"))
+    return skipped
+
+
+def _absent(group: str, note: str) -> Row:
+    return Row(group, "dr", "skipped", n=0, users=0, ess=0.0, note=note)
+
+
+def _has_control(control: Log | None) -> TypeGuard[Log]:
+    return control is not None and len(np.unique(control.user)) >= MIN_USERS
+
+
+def _users(log: Log, rows: NDArray[np.bool_]) -> int:
+    return len(np.unique(log.user[rows]))

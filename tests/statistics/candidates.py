@@ -1,0 +1,114 @@
+"""Candidates whose true worth is known, each with a log of its own: what the gate is tried on.
+
+20,000 decisions of 1,000 users in 4 personas; 8 arms in 4 pairs of equal worth; a logging policy
+with a floor; rewards with a share of the user's own; one decision in eight or so silent, the
+unhappy more often; a control group of 50 users.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rapport.evaluation.estimators import Log
+from rapport.evaluation.evidence import Evidence
+
+USERS, TURNS, PERSONAS, ARMS = 1000, 20, 4, 8
+ROWS = USERS * TURNS
+CONTROL_USERS = 50
+NAMES = tuple(f"arm-{index}" for index in range(ARMS))
+FLOOR = 0.2
+_OWN, _NOISE = 0.17, 0.6  # half widths: no reward leaves [-1, 1], so nothing is cut off
+
+
+@dataclass(frozen=True)
+class World:
+    """Tastes and a logging policy: `worth` [K, A] true expected rewards, `logging` [K, A]."""
+
+    worth: np.ndarray
+    logging: np.ndarray
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "World":
+        pairs = rng.normal(0.05, 0.08, size=(PERSONAS, ARMS // 2)).clip(-0.2, 0.2)
+        tilt = np.exp(0.6 * rng.normal(size=(PERSONAS, ARMS)))
+        soft = tilt / tilt.sum(axis=1, keepdims=True)
+        return cls(np.repeat(pairs, 2, axis=1), (1 - FLOOR) * soft + FLOOR / ARMS)
+
+    @property
+    def value(self) -> np.ndarray:
+        """[K] what the logging policy earns with each persona."""
+        return (self.logging * self.worth).sum(axis=1)
+
+    def swapped(self) -> np.ndarray:
+        """[K, A] a policy that changes the arms of each pair: another one, worth the same."""
+        return self.logging[:, np.arange(ARMS) ^ 1]
+
+    def moved(self, gains: np.ndarray) -> np.ndarray:
+        """[K, A] a policy worth `gains` [K] more, by a share of the best arm, or of the worst."""
+        change = self.worth - self.value[:, None]
+        arm = np.where(gains >= 0, change.argmax(axis=1), change.argmin(axis=1))
+        rows = np.arange(PERSONAS)
+        share = np.where(gains == 0, 0.0, gains / change[rows, arm])
+        assert share.max() < 1, "this world holds no such gain; draw another"
+        return (1 - share)[:, None] * self.logging + share[:, None] * np.eye(ARMS)[arm]
+
+
+def a_world(rng: np.random.Generator, *, room: float = 0.08) -> World:
+    """A world in which every persona could be served better, and worse, by `room`."""
+    while True:
+        world = World.draw(rng)
+        change = world.worth - world.value[:, None]
+        if change.max(axis=1).min() > room and change.min(axis=1).max() < -room:
+            return world
+
+
+def evidence(world: World, rng: np.random.Generator) -> tuple[Evidence, np.ndarray]:
+    """A fresh log of gate users with a model of other users, and the persona of each row."""
+    log, persona = _logged(world, rng)
+    other, theirs = _logged(world, rng)
+    groups = {"persona": persona}
+    logging = world.logging[persona]
+    return (
+        Evidence(
+            log, _model(other, theirs)[persona], NAMES, groups, first=logging, control=_control(rng)
+        ),
+        persona,
+    )
+
+
+def _logged(world: World, rng: np.random.Generator) -> tuple[Log, np.ndarray]:
+    user = np.repeat(np.arange(USERS), TURNS)
+    persona = user % PERSONAS
+    logging = world.logging[persona]
+    action = (logging.cumsum(axis=1) > rng.random((ROWS, 1))).argmax(axis=1)
+    reward = _felt(world.worth[persona, action], user, rng)
+    propensity = logging[np.arange(ROWS), action]
+    return Log(action, _told(reward, rng), propensity, user, probabilities=logging), persona
+
+
+def _control(rng: np.random.Generator) -> Log:
+    user = np.repeat(np.arange(CONTROL_USERS), TURNS)
+    reward = _felt(np.zeros(len(user)), user, rng)
+    ones = np.ones(len(user))
+    return Log(np.zeros(len(user), dtype=int), _told(reward, rng), ones, USERS + user)
+
+
+def _felt(worth: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    own = rng.uniform(-_OWN, _OWN, size=user.max() + 1)[user]
+    return worth + own + rng.uniform(-_NOISE, _NOISE, size=len(user))
+
+
+def _told(reward: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rewards with nan for the silent: of the happy few, of the unhappy more."""
+    silent = rng.random(len(reward)) < 1 / (1 + np.exp(2.0 + 2.0 * reward))
+    return np.where(silent, np.nan, reward)
+
+
+def _model(log: Log, persona: np.ndarray) -> np.ndarray:
+    """[K, A] mean reward told by a persona's users about an arm, pulled to the mean of all."""
+    told = ~np.isnan(log.reward)
+    cell = (persona * ARMS + log.action)[told]
+    count = np.bincount(cell, minlength=PERSONAS * ARMS)
+    total = np.bincount(cell, weights=log.reward[told], minlength=PERSONAS * ARMS)
+    mean = log.reward[told].mean()
+    return ((total + 20 * mean) / (count + 20)).reshape(PERSONAS, ARMS)
