@@ -37,6 +37,9 @@ PARTS: Mapping[str, str] = {
 """Folders of a release that earlier jobs left in the work folder, and which job that was."""
 
 
+_READ_WITH = ("encoder", "personas")
+
+
 class GuardSettings(Config):
     """What a release was guarded with when it was made."""
 
@@ -61,19 +64,29 @@ class Candidate:
         return self.folder.name
 
 
-def load_dataset(lake: Lake, home: Home, *, tenant: str) -> PolicyDataset:
+def load_dataset(
+    lake: Lake, home: Home, *, tenant: str, release: Path | None = None
+) -> PolicyDataset:
     """Build the dataset of every decision that may be learned from.
+
+    Args:
+        lake: Decisions, rewards and what was said before them.
+        home: Its work folder holds encoder and personas, its models the affect scorer.
+        tenant: Whose decisions.
+        release: Folder of a release or candidate whose encoder and personas read the users
+            instead.
 
     Raises:
         ConfigError: The personas were not segmented yet.
     """
-    personas = PersonaModel.load(part(home, "personas"))
+    where = {name: release / name if release else part(home, name) for name in _READ_WITH}
+    personas = PersonaModel.load(where["personas"])
     decisions = lake.scan("decisions", purpose="train").filter(pl.col("tenant") == tenant).collect()
     read = read_decisions(
         lake,
         decisions,
         personas=personas,
-        users=UserEncoder.load(part(home, "encoder")),
+        users=UserEncoder.load(where["encoder"]),
         scorer=load_scorer(home.root / "models"),
     )
     layout = Layout.of(personas.names)

@@ -1,83 +1,150 @@
 """The stage `evaluate_release`: gate users' decisions in, `verdict.json` out."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
+from rapport.evaluation.comparisons import scant_groups
 from rapport.evaluation.estimators import Log
-from rapport.evaluation.gate import Evidence, gate
-from rapport.evaluation.intervals import FloatArray
-from rapport.evaluation.verdict import GateSettings, Verdict
+from rapport.evaluation.evidence import Evidence
+from rapport.evaluation.gate import gate
+from rapport.evaluation.verdict import GateSettings
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.policies import find_candidate, load_dataset
 from rapport.pipeline.settings import EvaluateConfig
+from rapport.pipeline.standing import (
+    first_release,
+    incumbent_of,
+    other_generator,
+    probabilities,
+)
 from rapport.policy.dataset import PolicyDataset
-from rapport.policy.policy import Policy
+from rapport.policy.policy import Policy, uniform_policy
 from rapport.policy.reward_model import fit_reward_model
-from rapport.release import list_releases
 from rapport.release_manifest import VERDICT
 from rapport.scratch import replace_text
+
+_PERSONA = "persona/"
 
 
 def evaluate_release(config: EvaluateConfig) -> dict[str, Any]:
     """Judge a candidate; a refusal is a result, not a failure."""
-    verdict = judge(
+    return judge(
         Home(config.home),
         lake_of(config),
         tenant=config.tenant,
         candidate=config.candidate,
         settings=config.gate,
     )
-    return {**verdict.to_json(), "rows": [asdict(row) for row in verdict.rows]}
 
 
 def judge(
     home: Home, lake: Lake, *, tenant: str, candidate: str | None, settings: GateSettings
-) -> Verdict:
+) -> dict[str, Any]:
     """Judge a candidate on users that taught it nothing, and write its `verdict.json`.
 
-    The reward model of the doubly robust estimate learned from the other users only.
+    The reward model of the doubly robust estimate learned from the other users only. What is
+    judged is what would be published: personas with too little data follow the incumbent already.
+
+    Returns:
+        The contents of `verdict.json`: the verdict, and the ids of `candidate`, of the `policy`
+        judged, and of the `incumbent` that answers where that one may not (null without one).
     """
     folder = find_candidate(home, candidate)
-    policy = Policy.load(folder / "policy")
-    data = load_dataset(lake, home, tenant=tenant)
+    data = load_dataset(lake, home, tenant=tenant, release=folder)
     rows = data.part("gate")
-    judge_model = fit_reward_model(data.part("train", "tune"), seed=settings.seed)
-    evidence = Evidence(
-        log=rows.log(),
+    evidence = _evidence(home, lake, data, folder=folder, tenant=tenant, seed=settings.seed)
+    policy, incumbent = Policy.load(folder / "policy"), incumbent_of(home, data.layout)
+    scant = scant_groups(evidence, probabilities(policy, rows), settings)
+    kept = tuple(name for name in scant if name.startswith(_PERSONA))
+    policy = published(policy, incumbent, kept=kept)
+    verdict = gate(replace(evidence, kept=kept), probabilities(policy, rows), settings)
+    stated = {
+        "candidate": folder.name,
+        "policy": policy.id,
+        "incumbent": incumbent.id if incumbent else None,
+        **verdict.to_json(),
+    }
+    text = json.dumps(stated, indent=1, allow_nan=False)
+    replace_text(folder / VERDICT, text + "\n")
+    result: dict[str, Any] = json.loads(text)
+    return result
+
+
+def published(policy: Policy, incumbent: Policy | None, *, kept: tuple[str, ...]) -> Policy:
+    """The candidate's policy as it would serve: the incumbent's choices for `kept` personas."""
+    names = [name.removeprefix(_PERSONA) for name in kept if name.startswith(_PERSONA)]
+    return policy.withholding(names, incumbent or uniform_policy(policy.layout))
+
+
+def _evidence(
+    home: Home, lake: Lake, data: PolicyDataset, *, folder: Path, tenant: str, seed: int
+) -> Evidence:
+    rows = data.part("gate")
+    first, first_note = first_release(home, lake, rows, candidate=folder, tenant=tenant)
+    facts = _facts(lake, rows)
+    return evidence_of(
+        data,
+        seed=seed,
+        estimated=(facts["propensity_source"] == "estimated").to_numpy(),
+        first=first,
+        first_note=first_note,
+        foreign=other_generator(home, facts, candidate=folder),
+    )
+
+
+def evidence_of(
+    data: PolicyDataset,
+    *,
+    seed: int,
+    estimated: NDArray[np.bool_] | None = None,
+    **known: Any,  # noqa: ANN401  (fields of Evidence)
+) -> Evidence:
+    """What the gate users' decisions of a dataset say.
+
+    Args:
+        data: Decisions of all users; a judge of rewards is fitted to train and tune users.
+        seed: Of that fit.
+        estimated: [N] gate rows whose propensities are a model's: their vectors are not relied on.
+        known: Further fields of the evidence.
+    """
+    rows = data.part("gate")
+    judge_model = fit_reward_model(data.part("train", "tune"), seed=seed)
+    control = data.rows(data.control)
+    return Evidence(
+        log=_without_vectors(rows.log(), estimated),
         q_hat=judge_model.q(rows.states),
         arms=rows.layout.arms,
-        groups={
-            "persona": rows.persona,
-            "agent": np.array(rows.layout.agents)[rows.situation.agent],
-        },
+        groups={"persona": rows.persona, **_contrasts(rows)},
         source=rows.source,
-        first=_first_release(home, rows),
-        control=_control(data),
-        new_generator=True,
+        control=control.log() if len(control) else None,
+        **known,
     )
-    verdict = gate(evidence, _target(policy, rows), settings)
-    text = json.dumps({"candidate": folder.name, **verdict.to_json()}, indent=1, allow_nan=False)
-    replace_text(folder / VERDICT, text + "\n")
-    return verdict
 
 
-def _target(policy: Policy, rows: PolicyDataset) -> FloatArray:
-    return policy.decide(rows.situation, mask=rows.mask, explore=rows.explore).probability
+def _contrasts(rows: PolicyDataset) -> Mapping[str, NDArray[np.str_]]:
+    """Groups beside personas; a kind of which all rows share one label tells nobody apart."""
+    kinds = {"agent": np.array(rows.layout.agents)[rows.situation.agent], **rows.groups}
+    return {kind: labels for kind, labels in kinds.items() if len(np.unique(labels)) > 1}
 
 
-def _first_release(home: Home, rows: PolicyDataset) -> FloatArray | None:
-    """Probabilities of the first release's policy, where its personas are the same."""
-    listed = [one for one in list_releases(home.releases) if one.manifest]
-    if not listed:
-        return None
-    first = Policy.load(home.releases / listed[0].release_id / "policy")
-    return _target(first, rows) if first.layout == rows.layout else None
+def _facts(lake: Lake, rows: PolicyDataset) -> pl.DataFrame:
+    wanted = pl.DataFrame(
+        {"decision_id": rows.decision_id.tolist()}, schema={"decision_id": pl.String}
+    )
+    columns = ("decision_id", "release_id", "propensity_source")
+    known = lake.scan("decisions", purpose="train").select(columns).unique("decision_id").collect()
+    return wanted.join(known, on="decision_id", how="left", maintain_order="left")
 
 
-def _control(data: PolicyDataset) -> Log | None:
-    control = data.rows(data.control & data.reported)
-    return control.log() if len(control) else None
+def _without_vectors(log: Log, estimated: NDArray[np.bool_] | None) -> Log:
+    if estimated is None or log.probabilities is None or not estimated.any():
+        return log
+    return replace(log, probabilities=np.where(estimated[:, None], np.nan, log.probabilities))

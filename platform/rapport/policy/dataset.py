@@ -1,6 +1,6 @@
 """The rows a policy learns from and is judged on: arrays with one entry a decision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,9 @@ from rapport.users.split import Part, part_of
 
 ARM_MODES = ("arm_first", "rerank", "rank")
 """Modes in which a policy chose among arms; only their rows have an arm to learn from."""
+
+
+_WHOLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,16 @@ class PolicyDataset:
         return self.rows(self.usable & np.array([known[user] for user in self.user], dtype=bool))
 
     def log(self) -> Log:
-        """The rows as `rapport.evaluation` takes them."""
-        return Log(self.action, self.reward, self.propensity, self.user)
+        """The rows as `rapport.evaluation` takes them.
+
+        The vector of probabilities is kept where it is whole: it sums to 1 and agrees with the
+        propensity. Where an arm left the menu, or a guard took its place, it is not.
+        """
+        taken = self.probabilities[np.arange(len(self)), self.action]
+        whole = np.abs(self.probabilities.sum(axis=1) - 1.0) <= _WHOLE
+        whole &= np.abs(taken - self.propensity) <= _WHOLE
+        vectors = np.where(whole[:, None], self.probabilities, np.nan)
+        return Log(self.action, self.reward, self.propensity, self.user, probabilities=vectors)
 
     def joined(self, other: "PolicyDataset") -> "PolicyDataset":
         """Rows of both, for instance of the simulated log and of what was just served.
@@ -180,7 +191,20 @@ def build_dataset(
         control=(decisions["mode"] == "control").to_numpy(),
         source=_text(decisions["source"]),
         decision_id=_text(decisions["decision_id"]),
+        groups=_declared(decisions),
     )
+
+
+def _declared(decisions: pl.DataFrame) -> dict[str, NDArray[np.str_]]:
+    """Labels [N] of every kind of group that a row declares; the empty label is no group."""
+    if "groups" not in decisions.columns:
+        return {}
+    rows = decisions["groups"].to_arrow().to_pylist()
+    labels = [dict(row or ()) for row in rows]
+    kinds = sorted({kind for row in labels for kind in row})
+    return {
+        kind: np.array([row.get(kind) or "" for row in labels], dtype=np.str_) for kind in kinds
+    }
 
 
 def _situation(
@@ -260,13 +284,3 @@ def _previous_arms(decisions: pl.DataFrame, taken: IntArray) -> IntArray:
 
 def _text(column: pl.Series) -> NDArray[np.str_]:
     return np.array(column.to_list(), dtype=np.str_)
-
-
-def declared_groups(
-    labels: Sequence[Mapping[str, str] | None], kinds: Sequence[str]
-) -> dict[str, NDArray[np.str_]]:
-    """Labels [N] of each declared kind of group; rows without one are labelled `unknown`."""
-    return {
-        kind: np.array([(entry or {}).get(kind, "unknown") for entry in labels], dtype=np.str_)
-        for kind in kinds
-    }

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from rapport.errors import DataError
-from rapport.policy.dataset import Readings, build_dataset, declared_groups
+from rapport.policy.dataset import Readings, build_dataset
 from rapport.policy.features import EMOTION_GROUPS, NO_ARM, Layout
 from rapport.schema import to_table
 from rapport.testing import a_decision
@@ -138,6 +138,29 @@ def test_logs_of_different_personas_are_not_joined():
         data.joined(replace(data, layout=Layout.of(["a", "b", "c"])))
 
 
-def test_declared_groups_name_the_unknown():
-    found = declared_groups([{"age_band": "adult"}, None, {}], ["age_band"])
-    assert found["age_band"].tolist() == ["adult", "unknown", "unknown"]
+def test_declared_groups_come_from_the_rows_and_the_unknown_belong_to_none():
+    rows = [
+        a_decision(decision_id="a", groups={"age_band": "adult", "language": "de"}),
+        a_decision(decision_id="b", groups={"age_band": "adult"}),
+        a_decision(decision_id="c", groups={}),
+    ]
+    groups = built(rows).groups
+    assert groups["age_band"].tolist() == ["adult", "adult", ""]
+    assert groups["language"].tolist() == ["de", "", ""]
+
+
+def test_the_log_holds_the_vector_of_probabilities_where_it_is_whole():
+    log = built(
+        [
+            a_decision(decision_id="a", arms=ARMS, probabilities=(0.2, 0.5, 0.3), action_index=1),
+            a_decision(
+                decision_id="b",
+                arms=("question", "an arm that left", "suggestion"),
+                probabilities=(0.2, 0.5, 0.3),
+                action_index=0,
+            ),
+        ]
+    ).log()
+    assert log.probabilities[0, at("reflection")] == 0.5
+    assert log.probabilities[0].sum() == 1.0
+    assert np.isnan(log.probabilities[1]).all()

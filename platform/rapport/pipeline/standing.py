@@ -1,0 +1,94 @@
+"""What a candidate is held against: the incumbent, the first release, the generator of the log."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from rapport.errors import BrokenReleaseError
+from rapport.evaluation.evidence import NO_OLDER
+from rapport.evaluation.intervals import FloatArray
+from rapport.home import Home
+from rapport.lake import Lake
+from rapport.pipeline.policies import load_dataset
+from rapport.policy.dataset import PolicyDataset
+from rapport.policy.features import BoolArray, Layout
+from rapport.policy.policy import Policy, uniform_policy
+from rapport.release import current, folder_id, list_releases
+
+_READERS = ("encoder", "personas")  # parts that decide what a policy sees of a decision
+
+
+def incumbent_of(home: Home, layout: Layout) -> Policy | None:
+    """The policy that serves, at first the evenly drawn arms.
+
+    None where the serving one knows other personas: it cannot be asked about these.
+    """
+    serving = current(home.releases)
+    if serving is None:
+        return uniform_policy(layout)
+    incumbent = Policy.load(serving / "policy")
+    return incumbent if incumbent.layout == layout else None
+
+
+def probabilities(policy: Policy, rows: PolicyDataset) -> FloatArray:
+    """[N, A] probabilities a policy gives the arms on the rows of a dataset of its layout."""
+    return policy.decide(rows.situation, mask=rows.mask, explore=rows.explore).probability
+
+
+def first_release(
+    home: Home, lake: Lake, rows: PolicyDataset, *, candidate: Path, tenant: str
+) -> tuple[FloatArray | None, str]:
+    """[N, A] probabilities of the first release's policy on the candidate's rows, or why not.
+
+    A first release that knew users by another encoder or other personas reads the log with its own.
+    """
+    listed = list_releases(home.releases)
+    if not listed:
+        return None, NO_OLDER
+    if listed[0].manifest is None:
+        return None, f"release {listed[0].release_id} cannot be read: {listed[0].fault}"
+    folder = home.releases / listed[0].release_id
+    try:
+        policy = Policy.load(folder / "policy")
+    except BrokenReleaseError as error:
+        return None, str(error)
+    if policy.layout == rows.layout and _same(folder, candidate, *_READERS):
+        return probabilities(policy, rows), ""
+    own = load_dataset(lake, home, tenant=tenant, release=folder)
+    return _placed(policy, own, rows)
+
+
+def _placed(
+    policy: Policy, own: PolicyDataset, rows: PolicyDataset
+) -> tuple[FloatArray | None, str]:
+    place = {decision: row for row, decision in enumerate(own.decision_id.tolist())}
+    found = np.array([place.get(decision, -1) for decision in rows.decision_id.tolist()])
+    if (found < 0).any():
+        return None, f"it cannot read {int((found < 0).sum())} of the decisions"
+    if not set(policy.layout.arms) <= set(rows.layout.arms):
+        return None, "its menu holds arms that are gone"
+    target = np.zeros((len(rows), len(rows.layout.arms)))
+    target[:, rows.layout.arm_index(policy.layout.arms)] = probabilities(policy, own.rows(found))
+    return target, ""
+
+
+def other_generator(home: Home, facts: pl.DataFrame, *, candidate: Path) -> BoolArray | None:
+    """[N] replies that other adapters than the candidate's wrote; None where there are none.
+
+    Args:
+        home: Its releases wrote some of the replies.
+        facts: N rows with the `release_id` that answered, null for a foreign log.
+        candidate: Its folder.
+    """
+    used = facts["release_id"].unique().drop_nulls().to_list()
+    same = [name for name in used if _same(home.releases / name, candidate, "adapters")]
+    other = ~facts["release_id"].is_in(same).fill_null(value=False).to_numpy()
+    return np.asarray(other) if other.any() else None
+
+
+def _same(folder: Path, other: Path, *parts: str) -> bool:
+    return all(
+        (folder / part).is_dir() and folder_id(folder / part) == folder_id(other / part)
+        for part in parts
+    )
