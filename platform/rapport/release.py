@@ -45,6 +45,7 @@ __all__ = [
     "folder_id",
     "lineage_root",
     "list_releases",
+    "prepared",
     "promote",
     "publish",
     "read_manifest",
@@ -82,7 +83,7 @@ def stage(folder: Path, releases: Path) -> Path:
 def publish(
     candidate: Path, releases: Path, *, origin: Origin, metrics: Sequence[Metric] = ()
 ) -> str:
-    """Turn a candidate into a release: manifest last, then one rename.
+    """Turn a candidate into a release: manifest last, then one rename, then read back and verified.
 
     Publishing content that is published already changes nothing and takes the candidate away.
 
@@ -90,14 +91,12 @@ def publish(
         The release's id.
 
     Raises:
-        BrokenReleaseError: A file names a user, is a link, or there is none.
+        BrokenReleaseError: A file names a user, is a link, there is none, or what was published
+            does not read back as it was written; it is never promoted then.
         ConfigError: The candidate does not exist.
     """
-    if not candidate.is_dir():
-        raise ConfigError("candidate", str(candidate), "train_policy prepares one")
     with _locked(releases) as scratch:
-        manifest = manifest_of(candidate, origin, metrics)
-        refuse_users(candidate, manifest, origin)
+        manifest = prepared(candidate, origin=origin, metrics=metrics)
         target = releases / manifest.release_id
         if target.exists():
             verify(target)
@@ -110,7 +109,22 @@ def publish(
             _sync(folder)
         candidate.rename(target)
         _sync(releases)
+        verify(target)
     return manifest.release_id
+
+
+def prepared(candidate: Path, *, origin: Origin, metrics: Sequence[Metric] = ()) -> Manifest:
+    """Manifest that publishing a candidate would give it; nothing is written.
+
+    Raises:
+        BrokenReleaseError: A file names a user, is a link, or there is none.
+        ConfigError: The candidate does not exist.
+    """
+    if not candidate.is_dir():
+        raise ConfigError("candidate", str(candidate), "train_policy prepares one")
+    manifest = manifest_of(candidate, origin, metrics)
+    refuse_users(candidate, manifest, origin)
+    return manifest
 
 
 def current(releases: Path) -> Path | None:

@@ -127,7 +127,8 @@ def read_manifest(folder: Path) -> Manifest:
         BrokenReleaseError: It is missing, unreadable or altered.
     """
     try:
-        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        text = (folder / MANIFEST).read_bytes().decode("utf-8")
+        document = json.loads(text)
         seal = document.pop("seal")
         manifest = Manifest.model_validate(document)
     except FileNotFoundError:
@@ -135,7 +136,8 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"it cannot be read ({type(error).__name__})"
         raise BrokenReleaseError(folder.name, MANIFEST, reason) from error
-    if seal != _seal(document):
+    # The text too: a flipped blank changes no fact, and is no less a sign of a failing disk.
+    if seal != _seal(document) or text != _text(document, seal):
         raise BrokenReleaseError(folder.name, MANIFEST, "it was altered")
     return manifest
 
@@ -195,7 +197,7 @@ def refuse_users(candidate: Path, manifest: Manifest, origin: Origin) -> None:
 def sealed(manifest: Manifest) -> str:
     """Text of manifest.json: the facts and a sha256 over them."""
     document = json.loads(manifest.model_dump_json())
-    return json.dumps(document | {"seal": _seal(document)}, indent=2, sort_keys=True) + "\n"
+    return _text(document, _seal(document))
 
 
 def _verdict(candidate: Path) -> Mapping[str, Any] | None:
@@ -230,6 +232,10 @@ def _hashes(folder: Path) -> dict[str, str]:
 def _id(files: Mapping[str, str]) -> str:
     lines = [f"{name}\x00{files[name]}\n" for name in sorted(files) if name != VERDICT]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def _text(document: Mapping[str, Any], seal: str) -> str:
+    return json.dumps({**document, "seal": seal}, indent=2, sort_keys=True) + "\n"
 
 
 def _seal(document: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rapport.cli.conversations import Exchange, Outcome
 from rapport.cli.first_reply import FirstReply
 from rapport.cli.printing import print_rows
+from rapport.cli.verdicts import print_verdict
 
 _SHOWN = 3
 _SIZES = ("turns", "decisions", "feedback", "users", "encoded", "rewards", "k", "tokens", "n")
@@ -104,18 +105,8 @@ def policy(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> None:
 
 
 def gate_verdict(verdict: Mapping[str, Any], *, title: str) -> None:
-    """Print a verdict with the rows it rests on."""
-    shown = ("group", "estimator", "status", "n", "users", "ess", "estimate", "low", "note")
-    print_rows([{key: row[key] for key in shown} for row in verdict["rows"]], title=title)
-    value = verdict["values"]["dr"]
-    console.print(
-        f"Value by DR: {value['value']:.3f}, 95 % {value['low']:.3f} to {value['high']:.3f}",
-        highlight=False,
-    )
-    words = "promoted" if verdict["promoted"] else "refused: " + "; ".join(verdict["reasons"])
-    console.print(f"[bold]Verdict: {words}[/bold]", highlight=False)
-    if verdict.get("needed_n"):
-        console.print(f"About {verdict['needed_n']:,} decisions of gate users would do.")
+    """Print a verdict with the rows it rests on, and where its decisions come from."""
+    print_verdict(verdict, title=title)
     sources = [{"source": name, **sizes} for name, sizes in verdict["sources"].items()]
     print_rows(sources, title="Gate users' decisions by source")
 

@@ -1,5 +1,6 @@
 """`rapport release`: list, show, verify, promote, roll back."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,17 +8,17 @@ import typer
 
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, plainly
 from rapport.cli.printing import print_rows
-from rapport.errors import UnknownNameError
+from rapport.cli.verdicts import print_verdict
+from rapport.errors import GateRefusedError, UnknownNameError
 from rapport.home import Home
 from rapport.release import (
     current,
     find,
     list_releases,
-    promote,
     read_manifest,
-    rollback,
     verify,
 )
+from rapport.release_manifest import VERDICT
 from rapport.runner import show
 
 release_app = typer.Typer(help="Releases and their verdicts.", no_args_is_help=True)
@@ -63,8 +64,7 @@ def show_(
         return
     show({**manifest, "files": f"{len(manifest['files'])} files"}, as_json=False)
     if verdict:
-        words = "promoted" if verdict["promoted"] else "refused: " + "; ".join(verdict["reasons"])
-        print_rows(verdict["rows"], title=f"The gate: {words}")
+        print_verdict(verdict, title="The gate on its policy")
 
 
 @release_app.command("verify", epilog="Example: rapport release verify")
@@ -78,22 +78,54 @@ def verify_(
     show({"release": folder.name, "files": len(manifest.files), "holds": True}, as_json=json_)
 
 
-@release_app.command("promote", epilog="Example: rapport release promote calm-otter-12")
+@release_app.command("promote", epilog="Example: rapport release promote calm-otter-12 --dry-run")
 @plainly
 def promote_(
-    name: Annotated[str, typer.Argument(metavar="ID")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="A release, or a judged candidate.")],
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything, say what would happen, change "
+            "nothing; the exit code is that of the real thing.",
+        ),
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
-    """Let a published release serve, after verifying it."""
-    show({"serves": promote(Home(home).releases, name).name}, as_json=json_)
+    """Let a release serve, after verifying it; exit code 3 where the gate said no.
+
+    Of a candidate whose policy was refused the rest is published, with the incumbent's policy.
+    """
+    from rapport.lake import Lake
+    from rapport.pipeline.promotion import promote_named
+
+    opened = Home(home)
+    verdict = _verdict(opened, name)
+    result = promote_named(opened, Lake(opened.lake), name, dry_run=dry_run)
+    if verdict and not json_:
+        print_verdict(verdict, title="The gate on its policy")
+    show(result, as_json=json_)
+    if result["refused"]:
+        raise typer.Exit(GateRefusedError.exit_code)
 
 
 @release_app.command("rollback", epilog="Example: rapport release rollback")
 @plainly
 def rollback_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
-    """Let the release serve that served before."""
-    show({"serves": rollback(Home(home).releases).name}, as_json=json_)
+    """Let the release serve that served before, after verifying it."""
+    from rapport.pipeline.promotion import roll_back
+
+    show(roll_back(Home(home)), as_json=json_)
+
+
+def _verdict(home: Home, name: str) -> dict[str, Any] | None:
+    """The verdict on a candidate or a release, where there is one."""
+    from rapport.pipeline.ports import newest_candidate
+
+    folder = newest_candidate(home, name) or find(home.releases, name)
+    path = folder / VERDICT
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _folder(home: Home, name: str | None) -> Path:

@@ -221,7 +221,7 @@ def _terms(log: Log, ratios: list[tuple[FloatArray, FloatArray]], weight: FloatA
 
 
 def _expected(target: FloatArray, q_hat: FloatArray) -> FloatArray:
-    return np.einsum("na,na->n", target, q_hat)
+    return np.asarray(np.einsum("na,na->n", target, q_hat))
 
 
 def _expected_of_logging(log: Log, q_hat: FloatArray) -> FloatArray:

@@ -2,21 +2,36 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
-from rapport.pipeline.policies import find_candidate, origin_of
+from rapport.pipeline.ports import newest_candidate
+from rapport.pipeline.promotion_plan import (
+    Plan,
+    changed,
+    composed,
+    described,
+    described_release,
+    plan_of,
+)
 from rapport.pipeline.settings import PromoteConfig
-from rapport.policy.policy import Policy, uniform_policy
-from rapport.release import Metric, alias_of, current, promote, publish, stage
-from rapport.release_manifest import VERDICT
-from rapport.scratch import scratch_folder
+from rapport.release import (
+    Manifest,
+    alias_of,
+    current,
+    find,
+    folder_id,
+    promote,
+    publish,
+    rollback,
+    stage,
+    verify,
+)
+from rapport.scratch import replace_text
 from rapport.store import UserState, open_store
 
 
@@ -26,47 +41,107 @@ def promote_release(config: PromoteConfig) -> dict[str, Any]:
 
 
 def promote_judged(home: Home, lake: Lake, *, candidate: str | None) -> dict[str, Any]:
-    """Publish a judged candidate and let it serve.
+    """Publish a judged candidate and let it serve; see `plan_of` for what is published.
 
-    A refused policy is replaced by the incumbent's (at first the evenly drawn arms) and the rest
-    of the release is published; personas with too little data keep the incumbent's policy.
+    A promotion that was killed between its steps is finished first.
 
     Returns:
-        `release`, `alias`, `policy` (candidate or incumbent), `reasons` of a refusal.
+        `release` that serves now, `alias`, `policy` (candidate, incumbent or serving), `refused`
+        with its `reasons`, `changes` by part, `user_states` told to serving.
     """
-    folder = judged = find_candidate(home, candidate)
-    verdict = _verdict(folder)
-    origin = origin_of(home, lake, folder.name)
-    policy = Policy.load(folder / "policy")
-    incumbent = _incumbent(home, policy)
-    held = [name.partition("/")[2] for name in verdict["too_little_data"]]
-    chosen = incumbent
-    if verdict["promoted"]:
-        chosen = policy.withholding([h for h in held if h in policy.layout.personas], incumbent)
-    if chosen.id != policy.id:
-        folder = _with_policy(folder, chosen, home)
-    release_id = publish(folder, home.releases, origin=origin, metrics=_metrics(verdict))
-    promote(home.releases, release_id)
-    states = _tell_store(home, lake)
-    _note(lake, release_id, verdict, origin.table_versions or {})
-    shutil.rmtree(judged, ignore_errors=True)  # where its policy was refused, a copy was published
+    unfinished = _unfinished(home)
+    if unfinished is not None and candidate in (None, unfinished["candidate"]):
+        return _finish(home, lake, unfinished)
+    if unfinished is not None:
+        _finish(home, lake, unfinished)
+    plan = plan_of(home, lake, candidate=candidate)
+    if plan.policy is None:
+        return {**described(plan, home), "user_states": 0}
+    return _finish(home, lake, _published(plan, home))
+
+
+def promote_named(home: Home, lake: Lake, name: str, *, dry_run: bool = False) -> dict[str, Any]:
+    """Promote a candidate by its id, or a published release by id or alias.
+
+    Args:
+        home: Where releases and candidates lie.
+        lake: Told of what is published.
+        name: Of a candidate (its whole id) or a release.
+        dry_run: Check everything and say what would happen; write nothing.
+
+    Raises:
+        UnknownNameError: Nothing is called so.
+        BrokenReleaseError: Its hashes do not hold; CURRENT stays as it was.
+        GateRefusedError: A published release holds a policy that the gate refused or never saw.
+    """
+    if newest_candidate(home, name) is not None:
+        if dry_run:
+            return {**described(plan_of(home, lake, candidate=name), home), "dry_run": True}
+        return promote_judged(home, lake, candidate=name)
+    folder = find(home.releases, name)
+    facts = described_release(folder, home)
+    if dry_run:
+        return {**facts, "dry_run": True}
+    promote(home.releases, folder.name)
+    return {**facts, "serves": True}
+
+
+def roll_back(home: Home) -> dict[str, Any]:
+    """Let the release serve that served before, and say what that changes."""
+    before = current(home.releases)
+    folder = rollback(home.releases)
     return {
-        "release": release_id,
-        "alias": alias_of(release_id),
-        "policy": "candidate" if verdict["promoted"] else "incumbent",
-        "refused": not verdict["promoted"],
-        "reasons": verdict["reasons"],
+        "release": folder.name,
+        "alias": alias_of(folder.name),
+        "changes": changed(folder, before),
+    }
+
+
+def _published(plan: Plan, home: Home) -> dict[str, Any]:
+    """Publish, with a note beforehand that lets a next run finish what a crash leaves."""
+    with composed(plan, home) as folder:
+        note = {
+            "candidate": plan.folder.name,
+            "release": folder_id(folder),
+            "policy": plan.takes,
+            "refused": plan.refused,
+            "reasons": plan.reasons,
+            "changes": changed(folder, current(home.releases)),
+        }
+        replace_text(_note_file(home), json.dumps(note) + "\n")
+        publish(
+            stage(folder, home.releases), home.releases, origin=plan.origin, metrics=plan.metrics
+        )
+    return note
+
+
+def _unfinished(home: Home) -> dict[str, Any] | None:
+    """The promotion under way that published its release; one that did not begins anew."""
+    path = _note_file(home)
+    if not path.exists():
+        return None
+    note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return note if (home.releases / note["release"]).is_dir() else None
+
+
+def _finish(home: Home, lake: Lake, note: dict[str, Any]) -> dict[str, Any]:
+    """Let a published release serve and tell store and lake; each step may be repeated."""
+    folder = promote(home.releases, note["release"])
+    states = _tell_store(home, lake)
+    _record(lake, verify(folder))
+    # Where its policy was refused, a copy was published.
+    shutil.rmtree(home.releases / ".candidates" / note["candidate"], ignore_errors=True)
+    _note_file(home).unlink(missing_ok=True)
+    return {
+        "release": folder.name,
+        "alias": alias_of(folder.name),
+        **{key: note[key] for key in ("policy", "refused", "reasons", "changes")},
         "user_states": states,
     }
 
 
-def _verdict(folder: Path) -> dict[str, Any]:
-    try:
-        verdict: dict[str, Any] = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = "judge it first: rapport run evaluate_release"
-        raise ConfigError("candidate", folder.name, remedy) from error
-    return verdict
+def _note_file(home: Home) -> Path:
+    return home.work / "promotion.json"
 
 
 def _tell_store(home: Home, lake: Lake) -> int:
@@ -94,44 +169,12 @@ def _tell_store(home: Home, lake: Lake) -> int:
         store.close()
 
 
-def _incumbent(home: Home, policy: Policy) -> Policy:
-    serving = current(home.releases)
-    if serving is not None:
-        incumbent = Policy.load(serving / "policy")
-        if incumbent.layout == policy.layout:
-            return incumbent
-    return uniform_policy(policy.layout)
-
-
-def _with_policy(folder: Path, policy: Policy, home: Home) -> Path:
-    """Stage the same release with another policy; the candidate stays until that is published."""
-    with scratch_folder(home.work, ".candidate.") as scratch:
-        changed = scratch / "new"
-        shutil.copytree(folder, changed, ignore=shutil.ignore_patterns("policy"))
-        policy.save(changed / "policy")
-        return stage(changed, home.releases)
-
-
-def _metrics(verdict: Mapping[str, Any]) -> list[Metric]:
-    return [
-        Metric(
-            name=f"gain_{row['estimator']}",
-            group=row["group"],
-            estimate=row["estimate"],
-            low=row["low"],
-            n=row["n"],
-        )
-        for row in verdict["rows"]
-    ]
-
-
-def _note(
-    lake: Lake, release_id: str, verdict: Mapping[str, Any], versions: Mapping[str, int]
-) -> None:
-    metrics = [{"release_id": release_id, **m.model_dump()} for m in _metrics(verdict)]
+def _record(lake: Lake, manifest: Manifest) -> None:
+    release_id = manifest.release_id
+    metrics = [{"release_id": release_id, **metric.model_dump()} for metric in manifest.metrics]
     lake.append("metrics", metrics, writer=f"release/{release_id}", version=1)
     lineage = [
         {"release_id": release_id, "part": "log", "table": table, "table_version": version}
-        for table, version in versions.items()
+        for table, version in manifest.table_versions.items()
     ]
     lake.append("lineage", lineage, writer=f"release/{release_id}", version=1)
