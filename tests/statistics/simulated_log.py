@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from rapport.policy.dataset import PolicyDataset, Readings, build_dataset
 from rapport.policy.features import EMOTION_GROUPS, Layout
 from rapport.simulation.logs import SimulatedLog, simulate
-from rapport.simulation.truth import expected_rewards
+from rapport.simulation.truth import expected_over
 from rapport.users.split import part_of
 
 KEEP_PUNCTUATION = r"\w+|[^\w\s]"
@@ -48,7 +48,7 @@ def world(seed: int, *, users: int = 1500, turns: int = 20) -> World:
     data = build_dataset(layout, log.decisions, rewards(log), readings=readings)
     return World(
         data=data,
-        expected=vocabulary_rewards(layout, truth),
+        expected=expected_over(truth, layout.arms),
         control=float(truth["control_reward"].to_numpy().mean()),
         rows=np.array([part_of(user) for user in data.user]),
     )
@@ -125,17 +125,3 @@ def rewards(log: SimulatedLog) -> pl.DataFrame:
     ]
     every = pl.concat([gain.drop_nulls().cast({"value": pl.Float64}), *told])
     return every.group_by("decision_id", maintain_order=True).agg(pl.col("value").mean())
-
-
-def vocabulary_rewards(layout: Layout, truth: pl.DataFrame) -> np.ndarray:
-    padded = expected_rewards(truth)
-    placed = np.full((truth.height, len(layout.arms)), np.nan)
-    arms = truth["arms"].to_list()
-    menus = {
-        agent: layout.arm_index(names) for agent, names in zip(truth["agent_id"], arms, strict=True)
-    }
-    agents = truth["agent_id"].to_numpy()
-    for agent, columns in menus.items():
-        rows = np.flatnonzero(agents == agent)
-        placed[np.ix_(rows, columns)] = padded[rows, : len(columns)]
-    return placed

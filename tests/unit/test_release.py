@@ -1,10 +1,13 @@
 import json
 import math
 import os
+import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -364,3 +367,75 @@ def test_a_crash_while_rolling_back_leaves_the_old_or_the_new_one(releases):
         assert rollback(root) == root / zero
 
     assert crashes(rollback, check, template=releases) > 5
+
+
+def test_one_flipped_byte_anywhere_fails_verification_naming_the_file(releases):
+    good = a_release(releases, **{"reward.json": b"1"})
+    promote(releases, good)
+    bad = a_release(releases)
+    folder, tried = releases / bad, 0
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+        content = path.read_bytes()
+        for place in range(len(content)):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << (place % 8)
+            path.write_bytes(flipped)
+            with pytest.raises(BrokenReleaseError) as caught:
+                verify(folder)
+            assert caught.value.file == path.relative_to(folder).as_posix(), place
+            tried += 1
+        with pytest.raises(BrokenReleaseError):
+            promote(releases, bad)
+        path.write_bytes(content)
+    assert tried > 1000
+    assert current(releases) == releases / good
+    promote(releases, bad)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\n"])
+def test_a_manifest_that_says_the_same_in_other_blanks_was_altered(releases, blank):
+    release_id = a_release(releases)
+    path = releases / release_id / "manifest.json"
+    path.write_text(path.read_text().replace(": ", ":" + 2 * blank, 1))
+    with pytest.raises(BrokenReleaseError, match=r"manifest\.json.*altered"):
+        verify(releases / release_id)
+
+
+PROMOTE_FOREVER = """
+import itertools, sys
+from pathlib import Path
+from rapport.release import promote, rollback
+root, names = Path(sys.argv[1]), sys.argv[2:]
+for turn in itertools.count():
+    promote(root, names[turn % len(names)])
+    if turn % 5 == 4:
+        rollback(root)
+    if turn == 3:
+        print("under way", flush=True)
+"""
+
+
+def test_kill_9_at_ten_random_moments_never_leaves_current_broken(releases):
+    names = [a_release(releases, **{"reward.json": bytes([n])}) for n in range(2)]
+    promote(releases, names[0])
+    pause = random.Random(4)
+    for _ in range(10):
+        with subprocess.Popen(
+            [sys.executable, "-c", PROMOTE_FOREVER, str(releases), *names],
+            stdout=subprocess.PIPE,
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"under way\n"
+            time.sleep(pause.uniform(0.0, 0.05))
+            child.send_signal(signal.SIGKILL)
+        served = current(releases)
+        assert served is not None
+        assert verify(served).release_id in names
+        history = (releases / "HISTORY").read_text().split()
+        # HISTORY may be one step ahead of CURRENT or behind it; the next step mends it.
+        assert set(history) <= set(names)
+        assert served.name in history[-2:]
+        other = next(name for name in names if name != served.name)
+        assert promote(releases, other).name == other
+        assert rollback(releases) == served
+        assert (releases / "HISTORY").read_text().split()[-1] == served.name

@@ -12,6 +12,7 @@ from rapport.cli.first_reply import first_reply
 from rapport.cli.serving import served
 from rapport.cli.stages import run_stage
 from rapport.config import ENCODER_URI, LANGUAGE_URI
+from rapport.errors import DataError
 from rapport.home import Home
 from rapport.simulation import SimulationConfig, generate, write
 from rapport.simulation.live import SimulatedUser
@@ -99,8 +100,12 @@ def _learn_who(demo: Demo) -> None:
     demo.stage("segment_personas")
 
 
+def _log_folder(demo: Demo) -> Path:
+    return demo.home.work / f"log-{demo.users}-{demo.seed}"
+
+
 def _simulated(demo: Demo) -> Path:
-    folder = demo.home.work / f"log-{demo.users}-{demo.seed}"
+    folder = _log_folder(demo)
     if not (folder / "log.json").exists():
         started = time.monotonic()
         log = generate(demo.world)
@@ -116,7 +121,35 @@ def _learn_what(demo: Demo) -> None:
     demo.stage("train_adapters")
     demo.stage("train_policy")
     demo.stage("evaluate_release")
+    _catch_harm(demo)
     demo.stage("promote_release")
+
+
+def _catch_harm(demo: Demo) -> None:
+    """Let the gate judge an honest and a harmful policy on this log, whose truth is known."""
+    from rapport.cli.caught import print_catch
+    from rapport.evaluation.verdict import GateSettings
+    from rapport.lake import Lake
+    from rapport.pipeline.catching import catch_harm_in
+
+    if demo.data:
+        report.say("No harm is planted for the gate to catch: of this log nobody knows the truth.")
+        return
+    started = time.monotonic()
+    try:
+        catch = catch_harm_in(
+            demo.home,
+            Lake(demo.home.lake),
+            _log_folder(demo),
+            tenant="default",
+            settings=GateSettings(seed=demo.seed),
+        )
+    except DataError as error:
+        report.say(f"No harm could be planted for the gate to catch: {error}")
+        return
+    print_catch(catch)
+    sizes = {"n": catch.harmful.verdict.n}
+    demo.note("the gate catches harm", started, {"runner": "one process", **sizes})
 
 
 def _serve(demo: Demo) -> Outcome:

@@ -41,6 +41,11 @@ def stage_done(row: Row) -> None:
     )
 
 
+def say(sentence: str) -> None:
+    """Print one sentence."""
+    console.print(sentence, highlight=False)
+
+
 def ingested(result: Mapping[str, Any]) -> None:
     """Account for every row that came in."""
     tables = [{"table": name, **counts} for name, counts in result["tables"].items()]

@@ -56,12 +56,22 @@ def first_release(
     if policy.layout == rows.layout and _same(folder, candidate, *_READERS):
         return probabilities(policy, rows), ""
     own = load_dataset(lake, home, tenant=tenant, release=folder)
-    return _placed(policy, own, rows)
+    return placed(policy, own, rows)
 
 
-def _placed(
+def placed(
     policy: Policy, own: PolicyDataset, rows: PolicyDataset
 ) -> tuple[FloatArray | None, str]:
+    """[N, A] probabilities a policy gives the arms of `rows`, reading them from its `own` dataset.
+
+    Args:
+        policy: Of the layout of `own`.
+        own: The same log as other personas know it; rows are found by their decision.
+        rows: N decisions.
+
+    Returns:
+        The probabilities, or none and why.
+    """
     place = {decision: row for row, decision in enumerate(own.decision_id.tolist())}
     found = np.array([place.get(decision, -1) for decision in rows.decision_id.tolist()])
     if (found < 0).any():

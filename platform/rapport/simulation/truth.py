@@ -1,5 +1,6 @@
 """What only the simulation knows: personas, moods, and the true value of any policy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,22 @@ def expected_rewards(truth: pl.DataFrame) -> FloatArray:
     the lexicon lets the user make of them: no noise of ratings or moods is in it.
     """
     return _padded(truth["expected_reward"])
+
+
+def expected_over(truth: pl.DataFrame, arms: Sequence[str]) -> FloatArray:
+    """True expected reward [N, A] of every arm of a vocabulary; NaN where it is not served.
+
+    Args:
+        truth: N rows of `decision_truth`.
+        arms: A names, of which the agents' menus are parts.
+    """
+    rewards, agent = expected_rewards(truth), truth["agent_id"].to_numpy()
+    placed = np.full((truth.height, len(arms)), np.nan)
+    for agent_id in truth["agent_id"].unique().to_list():
+        columns = np.array([list(arms).index(arm) for arm in agents.served_arms(agent_id)])
+        rows = np.flatnonzero(agent == agent_id)
+        placed[np.ix_(rows, columns)] = rewards[rows, : len(columns)]
+    return placed
 
 
 def true_value(truth: pl.DataFrame, target: FloatArray) -> float:
