@@ -35,7 +35,7 @@ def tilted(
     def gained(eta: float) -> float:
         return float(((_leaning(logging, eta * liking) - logging) * known).sum(axis=1).mean())
 
-    low, high = (0.0, _STEEPEST) if gain >= 0 else (-_STEEPEST, 0.0)
+    low, high = -_STEEPEST, _STEEPEST
     if not gained(low) <= gain <= gained(high):
         reach = f"{gained(low):+.3f} to {gained(high):+.3f}"
         raise DataError(f"a gain of {gain:+.3f} is out of reach", f"these rows allow {reach}")
