@@ -27,6 +27,13 @@ def test_the_chosen_behaviour_beats_the_plain_product_and_the_log(bench):
     assert found.behaviour.epsilon in FLOORS
 
 
+def test_the_floor_is_the_largest_that_costs_less_than_the_log_can_tell(bench):
+    dear = measure(bench, fit_reward_model(bench.train)).behaviour.epsilon
+    alike = prepare(a_world(n=1000, gap=0.02)[0])
+    cheap = measure(alike, fit_reward_model(alike.train)).behaviour.epsilon
+    assert dear < cheap == FLOORS[-1]
+
+
 def test_the_grid_is_wide_without_repetitions_and_starts_gently():
     grid = list(behaviours())
     sharpness = {(b.a / b.temperature, b.b / b.temperature) for b in grid}
