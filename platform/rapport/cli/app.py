@@ -11,6 +11,7 @@ import typer
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SeedOption, plainly
 from rapport.cli.releases import release_app
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, settings_for
+from rapport.cli.verdicts import print_verdict
 from rapport.home import Home
 from rapport.runner import show
 
@@ -103,7 +104,10 @@ def run(
                 address=address,
                 flags=flags,
             )
-            show({"job": job, **result}, as_json=json_)
+            if "reporting_rates" in result and not json_:
+                print_verdict(result, title=f"{job}: the gate on candidate {result['candidate']}")
+            else:
+                show({"job": job, **result}, as_json=json_)
 
 
 run.__doc__ = f"""Run the pipeline, or the jobs named, in order: {", ".join(JOBS)}.
