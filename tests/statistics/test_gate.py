@@ -123,7 +123,7 @@ def test_of_200_candidates_the_gate_promotes(policy, at_most, at_least):
 def log_with_a_flattering_arm(rng: np.random.Generator) -> tuple[Log, np.ndarray]:
     """Arm 0 leaves 30 % unhappy, of whom 80 % say nothing; arm 1 is honestly good.
 
-    Arm 0 shows .305 and is worth .042; arm 1 shows and is worth .2; the others 0.
+    Arm 0 shows .305 and is worth .04; arm 1 shows and is worth .2; the others 0.
 
     Returns:
         The log with its silence, and what every decision was truly worth [N].
@@ -131,8 +131,8 @@ def log_with_a_flattering_arm(rng: np.random.Generator) -> tuple[Log, np.ndarray
     user = np.arange(ROWS * 4) % (USERS * 2)
     action = rng.integers(ARMS, size=len(user))
     unhappy = (action == 0) & (rng.random(len(user)) < 0.3)
-    felt = np.array([0.48, 0.2, 0.0, 0.0])[action] + rng.uniform(-0.3, 0.3, size=len(user))
-    felt = np.where(unhappy, -0.98, felt)
+    felt = np.array([0.4, 0.2, 0.0, 0.0])[action] + rng.uniform(-0.2, 0.2, size=len(user))
+    felt = np.where(unhappy, felt - 1.2, felt)
     left = (unhappy & (rng.random(len(user)) < 0.8)) | (rng.random(len(user)) < 0.02)
     even = np.full((len(user), ARMS), 1 / ARMS)
     propensity = even[:, 0].copy()
