@@ -37,7 +37,7 @@ class World:
     @property
     def value(self) -> np.ndarray:
         """[K] what the logging policy earns with each persona."""
-        return (self.logging * self.worth).sum(axis=1)
+        return np.asarray((self.logging * self.worth).sum(axis=1))
 
     def swapped(self) -> np.ndarray:
         """[K, A] a policy that changes the arms of each pair: another one, worth the same."""
@@ -50,7 +50,7 @@ class World:
         rows = np.arange(PERSONAS)
         share = np.where(gains == 0, 0.0, gains / change[rows, arm])
         assert share.max() < 1, "this world holds no such gain; draw another"
-        return (1 - share)[:, None] * self.logging + share[:, None] * np.eye(ARMS)[arm]
+        return np.asarray((1 - share)[:, None] * self.logging + share[:, None] * np.eye(ARMS)[arm])
 
 
 def a_world(rng: np.random.Generator, *, room: float = 0.08) -> World:
@@ -95,7 +95,7 @@ def _control(rng: np.random.Generator) -> Log:
 
 def _felt(worth: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     own = rng.uniform(-_OWN, _OWN, size=user.max() + 1)[user]
-    return worth + own + rng.uniform(-_NOISE, _NOISE, size=len(user))
+    return np.asarray(worth + own + rng.uniform(-_NOISE, _NOISE, size=len(user)))
 
 
 def _told(reward: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -111,4 +111,4 @@ def _model(log: Log, persona: np.ndarray) -> np.ndarray:
     count = np.bincount(cell, minlength=PERSONAS * ARMS)
     total = np.bincount(cell, weights=log.reward[told], minlength=PERSONAS * ARMS)
     mean = log.reward[told].mean()
-    return ((total + 20 * mean) / (count + 20)).reshape(PERSONAS, ARMS)
+    return np.asarray((total + 20 * mean) / (count + 20)).reshape(PERSONAS, ARMS)

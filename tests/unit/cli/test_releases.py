@@ -6,8 +6,7 @@ from typer.testing import CliRunner
 from rapport.cli.app import app
 from rapport.pipeline.ports import digest_tree
 from rapport.pipeline.promotion import promote_judged
-from rapport.release import current
-from tests.unit.pipeline.candidates import REASON, a_candidate, a_home, a_policy, a_verdict
+from tests.unit.pipeline.candidates import REASON, a_candidate, a_home, a_policy, a_verdict, serving
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def test_a_dry_promotion_ends_as_the_real_one_and_changes_nothing(home, promoted
     real = release(home, "promote", name, "--json")
     assert real.exit_code == code
     told, done = json.loads(dry.stdout), json.loads(real.stdout)
-    assert told["release"] == done["release"] == current(home.releases).name
+    assert told["release"] == done["release"] == serving(home).name
 
 
 def test_people_see_the_verdict_as_a_table_with_margin_n_and_error_rates(home):
@@ -53,7 +52,7 @@ def test_people_see_the_verdict_as_a_table_with_margin_n_and_error_rates(home):
 
 
 def test_broken_unknown_and_refused_releases_have_exit_codes_of_their_own(home):
-    name = current(home.releases).name
+    name = serving(home).name
     assert release(home, "promote", "no-such-1").exit_code == 2
     assert release(home, "promote", judged(home, promoted=False)).exit_code == 3
     (home.releases / name / "guard.json").write_text("!")
@@ -63,10 +62,10 @@ def test_broken_unknown_and_refused_releases_have_exit_codes_of_their_own(home):
 
 
 def test_rolling_back_and_showing(home):
-    before = current(home.releases).name
+    before = serving(home).name
     release(home, "promote", judged(home, promoted=True))
     back = release(home, "rollback", "--json")
-    assert json.loads(back.stdout)["release"] == before == current(home.releases).name
+    assert json.loads(back.stdout)["release"] == before == serving(home).name
     assert release(home, "verify").exit_code == 0
     assert "Verdict: promoted" in release(home, "show").stdout
     assert release(home, "rollback").exit_code == 2

@@ -10,7 +10,7 @@ from rapport.lake import Lake
 from rapport.policy.behaviour import Behaviour
 from rapport.policy.features import Layout
 from rapport.policy.policy import Policy, uniform_policy
-from rapport.release import stage
+from rapport.release import current, stage
 
 PERSONAS = ("dry-01", "warm-02")
 LAYOUT = Layout.of(PERSONAS)
@@ -70,3 +70,10 @@ def a_candidate(home, policy, *, verdict=None, cards="{}"):
         stated = {"candidate": staged.name, **verdict}
         (staged / "verdict.json").write_text(json.dumps(stated))
     return staged
+
+
+def serving(home):
+    """Folder of the release that serves."""
+    folder = current(home.releases)
+    assert folder is not None
+    return folder

@@ -12,7 +12,15 @@ from rapport.pipeline.verdicts import published
 from rapport.policy.features import Layout
 from rapport.policy.policy import Policy, uniform_policy
 from rapport.release import current, list_releases, publish, verify
-from tests.unit.pipeline.candidates import LAYOUT, REASON, a_candidate, a_home, a_policy, a_verdict
+from tests.unit.pipeline.candidates import (
+    LAYOUT,
+    REASON,
+    a_candidate,
+    a_home,
+    a_policy,
+    a_verdict,
+    serving,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -21,7 +29,7 @@ def home_and_lake(tmp_path):
 
 
 def served_policy(home):
-    return Policy.load(current(home.releases) / "policy")
+    return Policy.load(serving(home) / "policy")
 
 
 def promoted(home, lake, policy, **facts):
@@ -37,7 +45,7 @@ def test_a_candidate_that_passed_serves_and_says_what_it_changes(home_and_lake):
     second = promoted(home, lake, a_policy(temperature=0.5))
     assert second["changes"]["policy"] == "changed"
     assert second["changes"]["adapters"] == "same"
-    manifest = verify(current(home.releases))
+    manifest = verify(serving(home))
     assert manifest.release_id == second["release"]
     assert manifest.parents == (first["release"],)
     rows = lake.scan("metrics").collect()
@@ -67,7 +75,7 @@ def test_a_refused_policy_of_other_personas_leaves_the_serving_release_whole(hom
     stranger = a_policy(layout=Layout.of(["dry-01", "warm-02", "wry-03"]))
     result = promoted(home, lake, stranger, promoted=False)
     assert (result["policy"], result["refused"]) == ("serving", True)
-    assert result["release"] == first["release"] == current(home.releases).name
+    assert result["release"] == first["release"] == serving(home).name
     assert "other personas" in result["reasons"][-1]
     assert len(list_releases(home.releases)) == 1
 
@@ -125,7 +133,7 @@ def test_a_published_release_is_promoted_by_name_only_with_a_policy_the_gate_let
     first = promoted(home, lake, a_policy())["release"]
     promoted(home, lake, a_policy(temperature=0.5))
     assert not promote_named(home, lake, first[:6], dry_run=True)["serves"]
-    assert promote_named(home, lake, first)["release"] == current(home.releases).name
+    assert promote_named(home, lake, first)["release"] == serving(home).name
     (home.releases / first / "reward.json").write_text("1")
     with pytest.raises(BrokenReleaseError, match=r"reward\.json"):
         promote_named(home, lake, first)
@@ -148,7 +156,7 @@ def test_a_release_whose_verdict_is_about_another_policy_or_missing_is_refused(h
             promote_named(home, lake, release, dry_run=True)
         with pytest.raises(GateRefusedError):
             promote_named(home, lake, release)
-    assert current(home.releases).name == served
+    assert serving(home).name == served
 
 
 KILLED = """
@@ -187,5 +195,5 @@ def test_rolling_back_says_what_it_changes(home_and_lake):
     first = promoted(home, lake, a_policy())
     promoted(home, lake, a_policy(temperature=0.5))
     back = roll_back(home)
-    assert back["release"] == first["release"] == current(home.releases).name
+    assert back["release"] == first["release"] == serving(home).name
     assert back["changes"]["policy"] == "changed"

@@ -27,6 +27,7 @@ def test_the_evidence_is_of_gate_users_alone_and_holds_all_of_control_silence_in
     data = a_log_with_control()
     found = evidence_of(data, seed=0)
     assert {part_of(user) for user in found.log.user} == {"gate"}
+    assert found.control is not None
     assert len(found.control) == 60
     assert np.isnan(found.control.reward).any()
     assert found.q_hat.shape == (len(found.log), len(data.layout.arms))
@@ -43,6 +44,7 @@ def test_vectors_of_estimated_propensities_are_not_relied_on():
     data = a_log_with_control()
     estimated = np.arange(len(data.part("gate"))) % 2 == 0
     log = evidence_of(data, seed=0, estimated=estimated).log
+    assert log.probabilities is not None
     assert np.isnan(log.probabilities).all(axis=1).tolist() == estimated.tolist()
 
 
