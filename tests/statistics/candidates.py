@@ -6,7 +6,6 @@ unhappy more often; a control group of 50 users.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -36,15 +35,15 @@ class World:
         return cls(np.repeat(pairs, 2, axis=1), (1 - FLOOR) * soft + FLOOR / ARMS)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> np.ndarray:
         """[K] what the logging policy earns with each persona."""
         return np.asarray((self.logging * self.worth).sum(axis=1))
 
-    def swapped(self) -> Any:
+    def swapped(self) -> np.ndarray:
         """[K, A] a policy that changes the arms of each pair: another one, worth the same."""
         return self.logging[:, np.arange(ARMS) ^ 1]
 
-    def moved(self, gains: np.ndarray) -> Any:
+    def moved(self, gains: np.ndarray) -> np.ndarray:
         """[K, A] a policy worth `gains` [K] more, by a share of the best arm, or of the worst."""
         change = self.worth - self.value[:, None]
         arm = np.where(gains >= 0, change.argmax(axis=1), change.argmin(axis=1))
@@ -94,18 +93,18 @@ def _control(rng: np.random.Generator) -> Log:
     return Log(np.zeros(len(user), dtype=int), _told(reward, rng), ones, USERS + user)
 
 
-def _felt(worth: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> Any:
+def _felt(worth: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     own = rng.uniform(-_OWN, _OWN, size=user.max() + 1)[user]
     return np.asarray(worth + own + rng.uniform(-_NOISE, _NOISE, size=len(user)))
 
 
-def _told(reward: np.ndarray, rng: np.random.Generator) -> Any:
+def _told(reward: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rewards with nan for the silent: of the happy few, of the unhappy more."""
     silent = rng.random(len(reward)) < 1 / (1 + np.exp(2.0 + 2.0 * reward))
     return np.where(silent, np.nan, reward)
 
 
-def _model(log: Log, persona: np.ndarray) -> Any:
+def _model(log: Log, persona: np.ndarray) -> np.ndarray:
     """[K, A] mean reward told by a persona's users about an arm, pulled to the mean of all."""
     told = ~np.isnan(log.reward)
     cell = (persona * ARMS + log.action)[told]

@@ -17,7 +17,7 @@ from rapport.evaluation.estimators import (
     snips_gain_terms,
 )
 from rapport.evaluation.evidence import Evidence, Reading
-from rapport.evaluation.intervals import FloatArray, Terms
+from rapport.evaluation.intervals import FloatArray, Terms, distinct
 from rapport.evaluation.verdict import OBSERVED, TOO_LITTLE, GateSettings, Row
 
 MIN_USERS = 20
@@ -122,8 +122,8 @@ def _absent(group: str, note: str) -> Row:
 
 
 def _has_control(control: Log | None) -> TypeGuard[Log]:
-    return control is not None and len(np.unique(control.user)) >= MIN_USERS
+    return control is not None and len(distinct(control.user)) >= MIN_USERS
 
 
 def _users(log: Log, rows: NDArray[np.bool_]) -> int:
-    return len(np.unique(log.user[rows]))
+    return len(distinct(log.user[rows]))

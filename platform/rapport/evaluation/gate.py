@@ -25,6 +25,7 @@ from rapport.evaluation.intervals import (
     FloatArray,
     Terms,
     clustered_bootstrap,
+    distinct,
     summary,
 )
 from rapport.evaluation.verdict import (
@@ -114,7 +115,7 @@ def _values(read: Mapping[str, Reading], settings: GateSettings) -> dict[str, Te
             found["snips"] = snips_terms(seen.log, target, clip=clip)
         found[f"dr{suffix}"] = dr_terms(seen.log, target, seen.q_hat, clip=clip)
         found[f"logging{suffix}"] = logging_terms(seen.log)
-        if seen.control is not None and len(np.unique(seen.control.user)) > 1:
+        if seen.control is not None and len(distinct(seen.control.user)) > 1:
             found[f"control{suffix}"] = logging_terms(seen.control)
     return found
 

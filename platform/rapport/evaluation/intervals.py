@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rapport.errors import TooLittleDataError
 
 FloatArray = NDArray[np.float64]
+_COUNTED = 1_000_000  # labels below are counted in an array of this size at most: 8 MB
 _CHUNK = 2_000_000  # drawn users held at once: 16 MB of counts
 
 
@@ -146,10 +147,17 @@ def summary(terms: Terms, drawn: FloatArray, *, level: float) -> Estimate:
         low=float(low),
         high=float(high),
         n=len(terms.weight),
-        users=len(np.unique(terms.user)),
+        users=len(distinct(terms.user)),
         ess=effective_size(terms.weight),
         max_weight=float(terms.weight.max()),
     )
+
+
+def distinct(labels: NDArray[Any]) -> NDArray[Any]:
+    """The labels that occur, in order; small whole numbers are counted, which is much cheaper."""
+    if labels.dtype.kind == "i" and len(labels) and labels.min() >= 0 and labels.max() < _COUNTED:
+        return np.flatnonzero(np.bincount(labels))
+    return np.unique(labels)
 
 
 def effective_size(weight: FloatArray) -> float:
@@ -164,9 +172,9 @@ def effective_size(weight: FloatArray) -> float:
 def _codes(users: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.intp]], int]:
     """Position of each label among all labels, and how many there are."""
     # Most estimates share one array of labels: each is sorted once.
-    distinct = {id(labels): labels for labels in users}
-    pool = np.unique(np.concatenate([np.unique(labels) for labels in distinct.values()]))
-    known = {key: np.searchsorted(pool, labels) for key, labels in distinct.items()}
+    arrays = {id(labels): labels for labels in users}
+    pool = np.unique(np.concatenate([distinct(labels) for labels in arrays.values()]))
+    known = {key: np.searchsorted(pool, labels) for key, labels in arrays.items()}
     return [known[id(labels)] for labels in users], len(pool)
 
 

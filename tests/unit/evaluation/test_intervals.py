@@ -8,6 +8,7 @@ from rapport.evaluation.intervals import (
     Bootstrap,
     Terms,
     clustered_bootstrap,
+    distinct,
     effective_size,
     estimate,
 )
@@ -78,6 +79,14 @@ def test_several_estimates_share_their_draws_of_users():
 def test_one_user_cannot_be_resampled():
     with pytest.raises(TooLittleDataError, match="users to resample"):
         estimate(mean_of([1.0, 2.0], ["a", "a"]))
+
+
+@given(st.lists(st.integers(-3, 40), max_size=30))
+def test_distinct_labels_are_the_same_counted_or_sorted(labels):
+    array = np.array(labels, dtype=np.int64)
+    assert distinct(array).tolist() == sorted(set(labels))
+    assert distinct(array + 2_000_000).tolist() == sorted({n + 2_000_000 for n in labels})
+    assert distinct(np.array(["b", "a", "b"])).tolist() == ["a", "b"]
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=30))
