@@ -39,6 +39,13 @@ class AdaptersConfig(JobConfig):
     pairs: int = Field(default=60, ge=0)
     """Held-out replies the discriminator of mode `rerank` learns from."""
     workers: int = Field(default=1, ge=1)
+    """Processes that share every batch."""
+    cpus: int | None = Field(default=None, ge=1)
+    """Processors of each; none takes a whole node's."""
+    gpus: bool | None = None
+    """A GPU for each; none takes those that are there, true waits for an autoscaler's."""
+    checkpoint_s: float = Field(default=60.0, gt=0)
+    """Most seconds of training that a crash costs."""
 
     @property
     def curriculum(self) -> Curriculum:
@@ -49,6 +56,7 @@ class AdaptersConfig(JobConfig):
                 tokens=self.persona_tokens, learning_rate=2e-3, seed=self.seed
             ),
             budget_s=self.seconds,
+            checkpoint_s=self.checkpoint_s,
         )
 
 
@@ -58,14 +66,13 @@ def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
     strategies = StrategyScorer.load(part(home, "strategies"))
     taught = lessons(lake, tenant=config.tenant, per_persona=config.examples, seed=config.seed)
     model, out = pull(config.language_model), home.work / "adapters"
-    cpus = max((os.cpu_count() or 1) // config.workers, 1)
     reports = fit_adapters(
         taught,
         config.curriculum,
         model=model,
         out=out,
         home=home,
-        crew=Crew(workers=config.workers, cpus=cpus),
+        crew=Crew(config.workers, config.cpus, config.gpus),
     )
     readers = Readers(load_encoder(config.encoder), strategies)
     library, arms = _finished(config, model, out, taught, readers)

@@ -4,7 +4,6 @@ Every trial fits one learner on the train users and is worth its doubly robust v
 users, at its own best behaviour. The better learner is then fitted again on both.
 """
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import torch
 from ray import tune
 
 from rapport.cluster.session import ray_session
+from rapport.cluster.study import Study, study_key
 from rapport.cluster.trials import (
     LearnerSettings,
     Recipe,
@@ -68,6 +68,8 @@ def search(
 ) -> PolicyCandidates:
     """Find a policy within a budget; at the budget the best so far is kept.
 
+    Trials that an interrupted search of the same data had finished are not run again.
+
     Args:
         data: Decisions of all users; train and tune users are used, gate users never.
         trials: Settings to try, both learners' defaults first, then random ones in turn.
@@ -78,29 +80,39 @@ def search(
     Raises:
         TooLittleDataError: Train or tune users reported too few rewards to fit or measure.
     """
-    started = time.monotonic()
+    ends_at = time.monotonic() + budget_s * (1.0 - _FIT_SHARE)
     bench = prepare(data, seed=seed)
     proposed = propose(trials, seed=seed)
-    study = home.work / "tune"
-    finished: list[Trial] = []
-    left_s = budget_s * (1.0 - _FIT_SHARE) - (time.monotonic() - started)
-    if left_s > _LEAST_SEARCH_S:
+    study = Study(home.work / "tune", key=study_key(data, seed=seed), proposed=proposed)
+    if study.waiting and ends_at - time.monotonic() > _LEAST_SEARCH_S:
         with ray_session(home):
-            left_s = budget_s * (1.0 - _FIT_SHARE) - (time.monotonic() - started)
-            finished = _run(
-                bench.without_messages(),
-                proposed,
-                seed=seed,
-                budget_s=max(left_s, 1.0),
-                study=study,
-            )
-    if not finished:
-        finished = [run_trial(bench, proposed[0], seed=seed)]
-    ranked = tuple(sorted(finished, key=lambda trial: -trial.value))
-    policy = retrain(data, Recipe(ranked[0].settings, ranked[0].behaviour), seed=seed)
-    outcome = PolicyCandidates(policy, ranked, len(proposed), study)
-    _keep(outcome)
-    return outcome
+            budget_s = max(ends_at - time.monotonic(), 1.0)
+            _run(bench.without_messages(), proposed, seed=seed, budget_s=budget_s, study=study)
+    if not study.ranked:
+        study.add(run_trial(bench, proposed[0], seed=seed))
+    best = study.ranked[0]
+    policy = retrain(data, Recipe(best.settings, best.behaviour), seed=seed)
+    study.close(policy.id)
+    return PolicyCandidates(policy, study.ranked, len(proposed), study.folder)
+
+
+class _Keeper(tune.Callback):
+    """Puts each trial into the study when it reports, on the driver's side."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: object,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
+        del iteration, trials, trial, info
+        if "trial" in result:
+            self._study.add(from_json(result["trial"]))
 
 
 def _run(
@@ -109,8 +121,8 @@ def _run(
     *,
     seed: int,
     budget_s: float,
-    study: Path,
-) -> list[Trial]:
+    study: Study,
+) -> None:
     def trainable(config: dict[str, Any], *, bench: Bench) -> None:
         torch.set_num_threads(1)  # trials run side by side; more threads each only contend
         trial = run_trial(bench, proposed[config["index"]], seed=seed)
@@ -118,25 +130,18 @@ def _run(
 
     tuner = tune.Tuner(
         tune.with_parameters(trainable, bench=bench),
-        param_space={"index": tune.grid_search(list(range(len(proposed))))},
+        param_space={"index": tune.grid_search(study.waiting)},
         tune_config=tune.TuneConfig(
             metric="value", mode="max", time_budget_s=budget_s, reuse_actors=True
         ),
-        run_config=tune.RunConfig(name="policy", storage_path=str(study), verbose=0),
+        run_config=tune.RunConfig(
+            name="policy",
+            storage_path=str(study.folder),
+            verbose=0,
+            callbacks=[_Keeper(study)],
+        ),
     )
     with redirect_stdout(sys.stderr):  # stdout belongs to the job's one JSON object
         results = tuner.fit()
     if results.errors:
         raise results.errors[0]  # a trial that fails is a defect; one out of time has no error
-    metrics = [results[index].metrics or {} for index in range(len(results))]
-    return [from_json(found["trial"]) for found in metrics if "trial" in found]
-
-
-def _keep(outcome: PolicyCandidates) -> None:
-    outcome.study.mkdir(parents=True, exist_ok=True)
-    kept = {
-        "policy": outcome.policy.id,
-        "planned": outcome.planned,
-        "trials": [to_json(trial) for trial in outcome.trials],
-    }
-    (outcome.study / "study.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

@@ -140,7 +140,12 @@ def train_all(
     for name, (lesson, settings) in plan.items():
         if name not in reports:
             left = sum(each.tokens for other, (_, each) in plan.items() if other not in reports)
-            target = Target(out / name, _share(deadline, settings.tokens / left), on_checkpoint)
+            target = Target(
+                out / name,
+                _share(deadline, settings.tokens / left),
+                on_checkpoint,
+                curriculum.checkpoint_s,
+            )
             start = None if name == SHARED else out / SHARED
             reports[name] = trainer.train(lesson, settings, target, start_from=start)
             if name == SHARED and not reports[name].steps:
