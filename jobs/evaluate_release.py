@@ -14,6 +14,7 @@ from rapport.config import JobConfig
 from rapport.evaluation.verdict import GateSettings
 from rapport.home import Home
 from rapport.lake import lake_of
+from rapport.pipeline.records import keep_record
 from rapport.pipeline.verdicts import judge
 from rapport.runner import run_job
 
@@ -28,13 +29,15 @@ class EvaluateConfig(JobConfig):
 
 def evaluate_release(config: EvaluateConfig) -> dict[str, Any]:
     """Judge a candidate; a refusal is a result, not a failure."""
+    home, lake = Home(config.home), lake_of(config)
     verdict = judge(
-        Home(config.home),
-        lake_of(config),
+        home,
+        lake,
         tenant=config.tenant,
         candidate=config.candidate,
         settings=config.gate,
     )
+    keep_record(home, lake, "evaluate_release", config)
     return {**verdict.to_json(), "rows": [asdict(row) for row in verdict.rows]}
 
 

@@ -1,5 +1,6 @@
 """`rapport release`: list, show, verify, promote, roll back."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from rapport.cli.printing import print_rows
 from rapport.errors import UnknownNameError
 from rapport.home import Home
 from rapport.release import (
+    Manifest,
     current,
     find,
     list_releases,
@@ -53,15 +55,30 @@ def list_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
 @release_app.command("show", epilog="Example: rapport release show calm-otter-12")
 @plainly
 def show_(
-    name: IdArgument = None, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False
+    name: IdArgument = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Print the commands that train it again.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Home of the rebuilt release; default beside.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
 ) -> None:
     """Show a release's manifest: lineage, metrics and the gate's verdict."""
-    manifest = read_manifest(_folder(Home(home), name)).model_dump(mode="json")
+    opened = Home(home)
+    found = read_manifest(_folder(opened, name))
+    if rebuild:
+        _show_rebuild(opened, found, into=into, as_json=json_)
+        return
+    manifest = found.model_dump(mode="json")
     verdict = manifest.pop("verdict") or {}
     if json_:
         show({**manifest, "verdict": verdict}, as_json=True)
         return
-    show({**manifest, "files": f"{len(manifest['files'])} files"}, as_json=False)
+    jobs = ", ".join(manifest.pop("jobs")) or "not recorded"
+    files = f"{len(manifest['files'])} files"
+    show({**manifest, "jobs": jobs, "files": files}, as_json=False)
     if verdict:
         words = "promoted" if verdict["promoted"] else "refused: " + "; ".join(verdict["reasons"])
         print_rows(verdict["rows"], title=f"The gate: {words}")
@@ -94,6 +111,17 @@ def promote_(
 def rollback_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
     """Let the release serve that served before."""
     show({"serves": rollback(Home(home).releases).name}, as_json=json_)
+
+
+def _show_rebuild(home: Home, manifest: Manifest, *, into: Path | None, as_json: bool) -> None:
+    from rapport.pipeline.rebuilding import rebuild_commands
+
+    beside = home.root.with_name(f"{home.root.name}-rebuilt-{manifest.release_id}")
+    commands = rebuild_commands(home, manifest, into=(into or beside).absolute())
+    if as_json:
+        show({"commands": commands}, as_json=True)
+    else:
+        sys.stdout.write("\n".join(commands) + "\n")
 
 
 def _folder(home: Home, name: str | None) -> Path:

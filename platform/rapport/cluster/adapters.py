@@ -24,6 +24,7 @@ from rapport.models import pull
 from rapport.pipeline.finishing import Readers, fit_discriminator, measure_arms, save_findings
 from rapport.pipeline.lessons import lessons
 from rapport.pipeline.policies import part
+from rapport.pipeline.records import keep_record
 from rapport.text import load_encoder
 
 
@@ -76,6 +77,7 @@ def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
     )
     readers = Readers(load_encoder(config.encoder), strategies)
     library, arms = _finished(config, model, out, taught, readers)
+    keep_record(home, lake, "train_adapters", config)
     return {
         "runner": "Ray Train",
         "tokens": sum(report.tokens for report in reports.values()),

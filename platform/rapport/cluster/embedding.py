@@ -9,6 +9,7 @@ from rapport.cluster.session import ray_session
 from rapport.config import JobConfig
 from rapport.home import Home
 from rapport.lake import lake_of
+from rapport.pipeline.records import keep_record
 from rapport.text import load_encoder
 from rapport.users.embed import EmbedCounts, embed_users, missing_turns, stream_turns
 from rapport.users.encoder import HALF_LIFE_DAYS
@@ -46,6 +47,7 @@ def embed_log(config: EmbedConfig) -> dict[str, Any]:
     else:
         fitted, counts = run(stream=lambda texts: stream_turns(texts, encoder))
     fitted.save(home.work / "encoder")
+    keep_record(home, lake, "embed_users", config)
     return {**asdict(counts), "runner": "Ray Data" if by_ray else "one process", **_stopped(counts)}
 
 

@@ -18,10 +18,11 @@ from rapport.home import Home
 from rapport.lake import Lake
 from rapport.personas.model import PersonaModel
 from rapport.pipeline.readings import read_decisions
+from rapport.pipeline.records import records_of
 from rapport.policy.dataset import PolicyDataset, build_dataset
 from rapport.policy.features import Layout
 from rapport.policy.policy import Policy
-from rapport.release import Origin, current, stage
+from rapport.release import JobRecord, Origin, current, stage
 from rapport.schema import EVENT_TABLES
 from rapport.users.encoder import UserEncoder
 from rapport.users.split import users_in
@@ -119,7 +120,8 @@ def assemble(
     _write(folder / "guard.json", GuardSettings().model_dump())
     staged = stage(folder, home.releases)
     versions = {name: lake.version(name) for name in (*EVENT_TABLES, "turn_embeddings")}
-    origin = {"users": sorted(users), "seed": seed, "table_versions": versions}
+    made = {job: record.model_dump() for job, record in records_of(home).items()}
+    origin = {"users": sorted(users), "seed": seed, "table_versions": versions, "jobs": made}
     _write(_origin_file(home, staged.name), origin)
     return Candidate(staged, policy)
 
@@ -140,6 +142,8 @@ def find_candidate(home: Home, name: str | None) -> Path:
 def origin_of(home: Home, lake: Lake, candidate: str) -> Origin:
     """Tell what a candidate comes from, for its manifest."""
     stated = json.loads(_origin_file(home, candidate).read_text(encoding="utf-8"))
+    made = {job: JobRecord.model_validate(found) for job, found in stated.get("jobs", {}).items()}
+    judged = {job: record for job, record in records_of(home).items() if job == "evaluate_release"}
     assigned = lake.scan("persona_assignments").select("user_id").unique().collect()["user_id"]
     everyone = assigned.to_list()
     serving = current(home.releases)
@@ -154,6 +158,7 @@ def origin_of(home: Home, lake: Lake, candidate: str) -> Origin:
         parents=[serving.name] if serving else [],
         seeds={"run": stated["seed"]},
         table_versions=stated["table_versions"],
+        jobs={**made, **judged},
     )
 
 

@@ -12,6 +12,7 @@ from rapport.config import JobConfig
 from rapport.errors import TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
+from rapport.pipeline.records import keep_record
 from rapport.text import load_encoder
 from rapport.users.split import part_of
 
@@ -47,6 +48,7 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
     folder = home.work / "strategies"
     shutil.rmtree(folder, ignore_errors=True)
     scorer.save(folder)
+    keep_record(home, lake, "train_scorers", config)
     return {**facts, "n": replies.height, "arms": len(scorer.arms), "accuracy": scorer.accuracy}
 
 

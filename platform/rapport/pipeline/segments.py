@@ -11,6 +11,7 @@ from rapport.personas.cards import save_cards
 from rapport.personas.model import PersonaModel
 from rapport.personas.segmentation import SegmentSettings, segment_personas
 from rapport.pipeline.policies import part
+from rapport.pipeline.records import keep_record
 from rapport.release import current
 from rapport.users.encoder import UserEncoder
 
@@ -41,5 +42,6 @@ def segment(config: SegmentConfig) -> dict[str, Any]:
     folder = home.work / "personas"
     found.model.save(folder)
     save_cards(found.cards, folder)
+    keep_record(home, lake, "segment_personas", config)
     cards = json.loads((folder / "cards.json").read_text(encoding="utf-8"))
     return {"k": len(found.model.names), "users": found.assigned, "personas": cards}
