@@ -116,7 +116,7 @@ def some_checkpoints(home: Path) -> tuple[str, Callable[[], str]]:
     names: set[str] = set()
 
     def seen() -> str:
-        names.update(p.name for p in (home / "work/ray_train").glob("*/checkpoint_*"))
+        names.update(p.name for p in (home / "work/ray_train").glob("*/checkpoint_*/"))
         return f"{len(names)} checkpoints" if len(names) >= 3 else ""
 
     return "RayTrainWorker", seen
