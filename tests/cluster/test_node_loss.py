@@ -46,7 +46,7 @@ STAGES: dict[str, list[str]] = {
     "evaluate_release": [],
     "promote_release": [],
 }  # fmt: skip
-DEADLINE_S = 150
+DEADLINE_S = 400
 COSINE = 0.9999
 """Of a user's vector; blocks fall to other actors, and bfloat16 keeps 8 bits."""
 
