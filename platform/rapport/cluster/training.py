@@ -17,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from rapport.cluster.session import ray_session
 from rapport.errors import BudgetError, RapportError
 from rapport.home import Home
+from rapport.language.course import STATE_LAYOUT
 from rapport.language.examples import Lesson
 from rapport.language.loading import load_language_model
 from rapport.language.settings import Curriculum
@@ -162,9 +163,8 @@ def _train_here(settings: Mapping[str, Any]) -> None:
 
 def _run_name(lessons: Mapping[str, Lesson], curriculum: Curriculum, model: Path) -> str:
     """Name of a run by what it computes; how long it may take is no part of that."""
-    digest = hashlib.sha256(
-        curriculum.model_dump_json(exclude={"budget_s", "checkpoint_s"}).encode()
-    )
+    told = curriculum.model_dump_json(exclude={"budget_s", "checkpoint_s"})
+    digest = hashlib.sha256(f"{STATE_LAYOUT}{told}".encode())
     digest.update(model_id(model).encode())
     for persona, lesson in sorted(lessons.items()):
         for part in (lesson.train, lesson.held_out):

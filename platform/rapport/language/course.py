@@ -21,6 +21,8 @@ from rapport.language.workers import Workers
 StoppedBy = Literal["tokens", "held_out", "budget"]
 
 STATE_FILE = "training_state.pt"
+STATE_LAYOUT = 2
+"""Raised when what a checkpoint holds changes, so that no training goes on from an older one."""
 _WARM_UP, _LOWEST_RATE = 0.05, 0.1
 _SLACK = 0.1  # share of the time a training may lag before its learning rate follows the clock
 

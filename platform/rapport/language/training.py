@@ -25,11 +25,14 @@ REPORT_FILE = "report.json"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
-    """What a training came to. Perplexities are over reply tokens of held-out users."""
+    """What a training came to. Perplexities are over reply tokens of held-out users.
+
+    It says nothing of time: equal trainings have equal reports, and so a release rebuilt from its
+    record has the id of the first.
+    """
 
     tokens: int
     steps: int
-    seconds: float
     perplexity_base: float
     perplexity_adapter: float
     gain: float
@@ -219,7 +222,6 @@ def _report(course: Course, before: Losses, users: Sequence[str]) -> TrainReport
     return TrainReport(
         tokens=course.tokens,
         steps=course.step,
-        seconds=round(course.seconds, 2),
         perplexity_base=before.perplexity,
         perplexity_adapter=course.best.losses.perplexity,
         gain=gained.value,
