@@ -27,6 +27,10 @@ class LakeConfig(Config):
 
     uri: str | None = None
     """Folder or object-store URI of the Delta tables; default `<home>/lake`."""
+    base: str | None = None
+    """Another lake, whose tables named in `versions` are read in place of this one's."""
+    versions: Mapping[str, int] = {}
+    """Delta versions of the base's tables; -1 for one that was not written yet."""
 
 
 class SmokeConfig(Config):

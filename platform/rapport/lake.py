@@ -28,6 +28,7 @@ from rapport.lake_care import (
     texts_before,
     vacuum,
 )
+from rapport.lake_pins import Pins
 from rapport.lake_rows import AFFECT_COLUMNS, REFUSED_PURPOSES, check_purpose, fitted
 from rapport.lake_streams import written_as_made
 from rapport.lake_views import Connection, Files, ask, open_views, tables_of, to_json_rows
@@ -62,9 +63,10 @@ class Lake:
     come from the environment (`AWS_...`, `AZURE_...`, `GOOGLE_...`).
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, pins: Pins | None = None) -> None:
         self._remote = "://" in str(root)
         self.root = str(root).rstrip("/") if self._remote else str(Path(root).absolute())
+        self._pins = pins or Pins()
 
     def append(
         self,
@@ -424,12 +426,16 @@ class Lake:
         return f"{self.root}/{table}"
 
     def _opened(self, table: str, *, version: int | None = None) -> DeltaTable | None:
+        if version is None and table in self._pins.versions:
+            return self._pins.opened(table)
         uri = self._uri(table)
         return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
 
     @contextmanager
     def _writing(self, table: str) -> Iterator[DeltaTable]:
         """Open a table for a commit beside other writers; create it where it is missing."""
+        if table in self._pins.versions:
+            raise ConfigError("lake.versions", table, "a pinned table is only read")
         self._create(table)
         with self._held(table):
             yield DeltaTable(self._uri(table))
@@ -465,4 +471,6 @@ class Lake:
 
 def lake_of(config: JobConfig) -> Lake:
     """Open the lake a job's configuration names, by default the home's."""
-    return Lake(config.lake.uri or Home(config.home).lake)
+    stated = config.lake
+    pins = Pins(stated.base, stated.versions) if stated.base else None
+    return Lake(stated.uri or Home(config.home).lake, pins=pins)

@@ -21,6 +21,7 @@ from pathlib import Path
 from rapport.errors import BrokenReleaseError, ConfigError, UnknownNameError
 from rapport.release_manifest import (
     MANIFEST,
+    JobRecord,
     Manifest,
     Metric,
     Origin,
@@ -35,6 +36,7 @@ from rapport.release_manifest import (
 )
 
 __all__ = [
+    "JobRecord",
     "Listed",
     "Manifest",
     "Metric",

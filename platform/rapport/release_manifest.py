@@ -47,6 +47,20 @@ class Metric(_Facts):
     n: int
 
 
+class JobRecord(_Facts):
+    """What it takes to run one job of a release again."""
+
+    settings: Mapping[str, Any]
+    """As resolved; where the home lies is none of them."""
+    found: Mapping[str, Any] = {}
+    """What the job chose by a search; a rebuild takes it and searches no more."""
+    table_versions: Mapping[str, int]
+    """Delta version of each table when the job had run; -1 for one not written."""
+    models: Mapping[str, str]
+    """Name and hash of each model by its URI."""
+    code_version: str
+
+
 class Manifest(_Facts):
     """What a release is and where it comes from."""
 
@@ -66,6 +80,8 @@ class Manifest(_Facts):
     """How many users each part learned from."""
     lineage_root: str
     """HMAC-SHA256 over the parts' sorted users, 64 hex digits; the users lie in the lake."""
+    jobs: Mapping[str, JobRecord] = {}
+    """Jobs that made its parts, in their order; none in releases of before."""
     files: Mapping[str, str]
     """sha256 of each file by its path, manifest left out."""
     metrics: tuple[Metric, ...] = ()
@@ -85,6 +101,7 @@ class Origin:
     parents: Sequence[str] = ()
     seeds: Mapping[str, int] | None = None
     table_versions: Mapping[str, int] | None = None
+    jobs: Mapping[str, JobRecord] | None = None
 
 
 def manifest_of(candidate: Path, origin: Origin, metrics: Sequence[Metric]) -> Manifest:
@@ -103,6 +120,7 @@ def manifest_of(candidate: Path, origin: Origin, metrics: Sequence[Metric]) -> M
         code_version=origin.code_version,
         seeds=origin.seeds or {},
         table_versions=origin.table_versions or {},
+        jobs=origin.jobs or {},
         users={part: len(set(users)) for part, users in origin.lineage.items()},
         lineage_root=lineage_root(origin.lineage, salt=origin.salt),
         files=files,

@@ -1,6 +1,7 @@
 """`rapport release`: list, show, verify, promote, roll back."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rapport.cli.verdicts import print_verdict
 from rapport.errors import GateRefusedError, UnknownNameError
 from rapport.home import Home
 from rapport.release import (
+    Manifest,
     current,
     find,
     list_releases,
@@ -54,7 +56,15 @@ def list_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
 @release_app.command("show", epilog="Example: rapport release show calm-otter-12")
 @plainly
 def show_(
-    name: IdArgument = None, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False
+    name: IdArgument = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Print the commands that train it again.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Home of the rebuilt release; default beside.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
 ) -> None:
     """Show a release's manifest: lineage, metrics and the gate's verdict.
 
@@ -64,15 +74,21 @@ def show_(
     from rapport.pipeline.versions import not_retrainable
 
     opened = Home(home)
-    manifest = read_manifest(_folder(opened, name)).model_dump(mode="json")
-    gone = not_retrainable(Lake(opened.lake)).get(manifest["release_id"])
+    found = read_manifest(_folder(opened, name))
+    if rebuild:
+        _show_rebuild(opened, found, into=into, as_json=json_)
+        return
+    manifest = found.model_dump(mode="json")
+    gone = not_retrainable(Lake(opened.lake)).get(found.release_id)
     if gone:
         manifest["not_retrainable"] = gone
     verdict = manifest.pop("verdict") or {}
     if json_:
         show({**manifest, "verdict": verdict}, as_json=True)
         return
-    show({**manifest, "files": f"{len(manifest['files'])} files"}, as_json=False)
+    jobs = ", ".join(manifest.pop("jobs")) or "not recorded"
+    files = f"{len(manifest['files'])} files"
+    show({**manifest, "jobs": jobs, "files": files}, as_json=False)
     if verdict:
         print_verdict(verdict, title="The gate on its policy")
 
@@ -136,6 +152,17 @@ def _verdict(home: Home, name: str) -> dict[str, Any] | None:
     folder = newest_candidate(home, name) or find(home.releases, name)
     path = folder / VERDICT
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _show_rebuild(home: Home, manifest: Manifest, *, into: Path | None, as_json: bool) -> None:
+    from rapport.pipeline.rebuilding import rebuild_commands
+
+    beside = home.root.with_name(f"{home.root.name}-rebuilt-{manifest.release_id}")
+    commands = rebuild_commands(home, manifest, into=(into or beside).absolute())
+    if as_json:
+        show({"commands": commands}, as_json=True)
+    else:
+        sys.stdout.write("\n".join(commands) + "\n")
 
 
 def _folder(home: Home, name: str | None) -> Path:

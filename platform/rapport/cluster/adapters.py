@@ -22,6 +22,7 @@ from rapport.models import pull
 from rapport.pipeline.finishing import Readers, fit_discriminator, measure_arms, save_findings
 from rapport.pipeline.lessons import lessons
 from rapport.pipeline.policies import part
+from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import AdaptersConfig
 from rapport.scratch import replaced
 from rapport.text import load_encoder
@@ -33,20 +34,20 @@ def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
     strategies = StrategyScorer.load(part(home, "strategies"))
     taught = lessons(lake, tenant=config.tenant, per_persona=config.examples, seed=config.seed)
     model, trained = pull(config.language_model), home.work / "trained"
-    cpus = max((os.cpu_count() or 1) // config.workers, 1)
     reports = fit_adapters(
         taught,
         config.curriculum,
         model=model,
         out=trained,
         home=home,
-        crew=Crew(workers=config.workers, cpus=cpus),
+        crew=Crew(config.workers, config.cpus, config.gpus),
     )
     readers = Readers(load_encoder(config.encoder), strategies)
     with replaced(home.work / "adapters") as out:
         shutil.copytree(trained, out, dirs_exist_ok=True)
         library, arms = _finished(config, model, out, taught, readers)
     shutil.rmtree(trained)
+    keep_record(home, lake, "train_adapters", config)
     return {
         "runner": "Ray Train",
         "tokens": sum(report.tokens for report in reports.values()),

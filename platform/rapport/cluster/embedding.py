@@ -8,6 +8,7 @@ from rapport.cluster.data import map_parts, stream_texts
 from rapport.cluster.session import ray_session
 from rapport.home import Home
 from rapport.lake import lake_of
+from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import EmbedConfig
 from rapport.text import load_encoder
 from rapport.users.embed import (
@@ -43,6 +44,7 @@ def embed_log(config: EmbedConfig) -> dict[str, Any]:
             _, counts = run(stream=stream, mapper=partial(map_parts, tasks=2 * config.actors))
     else:
         _, counts = run(stream=lambda texts: stream_turns(texts, encoder))
+    keep_record(home, lake, "embed_users", config)
     return {**asdict(counts), "runner": "Ray Data" if by_ray else "one process", **_stopped(counts)}
 
 

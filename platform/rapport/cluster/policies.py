@@ -9,6 +9,7 @@ from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.pipeline.policies import LAST_POLICY, assemble, load_dataset
+from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import TrainPolicyConfig
 from rapport.policy.policy import Policy
 
@@ -21,7 +22,11 @@ def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:
     data = load_dataset(lake, home, tenant=config.tenant)
     known = data.part("train", "tune")
     facts: dict[str, Any] = {"decisions": len(data), "n": len(known)}
-    if config.search:
+    if config.recipe is not None:
+        recipe = Recipe.from_json(config.recipe)
+        policy = retrain(data, recipe, seed=config.seed)
+        facts |= {"runner": "one process", "learners": []}
+    elif config.search:
         budget_s = config.seconds or DEFAULT_BUDGET_S
         found = search(data, trials=config.trials, budget_s=budget_s, seed=config.seed, home=home)
         policy, best = found.policy, found.best
@@ -33,6 +38,8 @@ def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:
         earlier = Policy.load(home.work / LAST_POLICY)
         policy = retrain(data, Recipe.of(earlier), seed=config.seed)
         facts |= {"runner": "one process", "learners": []}
+    found_by_search = Recipe.of(policy).to_json()
+    keep_record(home, lake, "train_policy", config, found=found_by_search)
     users = set(known.user.tolist())
     candidate = assemble(home, lake, policy, users=users, seed=config.seed)
     settings: Mapping[str, Any] = {"learner": policy.learner, **asdict(policy.behaviour)}

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import ray
 
 from rapport.config import ray_address
+from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.scratch import clear_stale, scratch_folder
 
@@ -20,15 +22,19 @@ OBJECT_STORE_BYTES = 200 * 2**20
 """Shared memory of a local session; Ray's own default is 30 % of the machine's."""
 _NOISY = ("ray", "ray.data", "ray.train", "ray.tune", "ray.rllib")
 _PREFIX = "rapport-"
+_KNOCK_S = 5.0
+_ADDRESS = "--address or RAY_ADDRESS"
 _SHORT = Path("/tmp")  # noqa: S108  Unix socket paths end at 107 bytes, and TMPDIR may be deep
 
 
 @dataclass(frozen=True)
 class RaySession:
-    """A running session: where it is, and how many processors it may use."""
+    """A running session: where it is, and how many processors it has now."""
 
     address: str
     cpus: int
+    node_cpus: int
+    """Processors of its largest node; 0 where all nodes but the head are yet to come."""
     local: bool
 
 
@@ -46,6 +52,9 @@ def ray_session(
         home: Installation whose logs folder takes the log files of a failed session.
         cpus: Processors of a local session, none for all of this machine's.
         object_store_bytes: Shared memory of a local session.
+
+    Raises:
+        ConfigError: `RAY_ADDRESS` names no cluster that can be joined from here.
     """
     if ray.is_initialized():
         yield _described(local=ray_address() is None)
@@ -54,7 +63,7 @@ def ray_session(
         logging.getLogger(name).setLevel(logging.ERROR)
     address = ray_address()
     if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _join(address)
         try:
             yield _described(local=False)
         finally:
@@ -74,6 +83,32 @@ def ray_session(
             if failed:
                 _keep_logs(inside, home.logs / "ray")
             ray.shutdown()
+
+
+def _join(address: str) -> None:
+    """Join a cluster as a driver on one of its nodes."""
+    if "://" in address:
+        remedy = (
+            "name a node's address such as 10.0.0.7:6379, or auto, and run this on a node; from "
+            "elsewhere: ray job submit --address http://HEAD:8265 -- python -m jobs.<name>"
+        )
+        raise ConfigError(_ADDRESS, address, remedy)
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        remedy = (
+            "no cluster answers there: is it running, is this one of its nodes, and is its token "
+            "in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token?"
+        )
+        raise ConfigError(_ADDRESS, address, remedy) from error
+
+
+def _knock(address: str) -> None:
+    """Find out in seconds whether anybody listens; Ray itself would try for minutes."""
+    host, found, port = address.rpartition(":")
+    if found and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 def _start(folder: Path, *, cpus: int | None, object_store_bytes: int) -> None:
@@ -106,9 +141,10 @@ def _stderr_into(file: Path) -> Iterator[None]:
 
 
 def _described(*, local: bool) -> RaySession:
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    cpus = int(resources.get("CPU", 1))
-    return RaySession(ray.get_runtime_context().gcs_address, cpus, local)
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes]
+    address = ray.get_runtime_context().gcs_address
+    return RaySession(address, sum(cpus), max(cpus), local)
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:

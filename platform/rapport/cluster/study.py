@@ -1,71 +1,82 @@
-"""Finished trials of a search, kept one by one, so that none is tried twice after a crash."""
+"""The study of a policy search: its trials on disk as they finish, so that none is run twice."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from rapport import __version__
 from rapport.cluster.trials import LearnerSettings, Trial, from_json, to_json
-from rapport.policy.learn import Bench
-from rapport.scratch import clear_stale, replace_text
+from rapport.policy.dataset import PolicyDataset
+from rapport.scratch import replace_text
+
+STUDY_FILE = "study.json"
 
 
 class Study:
-    """Trials on one bench with one seed; those on other data lie beside and do not count.
+    """Finished trials of the proposals of one search, kept in `<folder>/study.json`.
 
-    Args:
-        folder: Where studies lie; made if missing.
-        bench: What is tried on.
-        seed: Of the fits.
+    A study of other data, another seed or other code in the same folder is replaced; trials of
+    settings that are no longer proposed are dropped, those that still are count as run.
     """
 
-    def __init__(self, folder: Path, bench: Bench, *, seed: int) -> None:
-        self.folder = folder
-        self._kept = folder / f"trials-{_digest(bench, seed)}"
-        self._kept.mkdir(parents=True, exist_ok=True)
-        clear_stale(self._kept)
+    def __init__(self, folder: Path, *, key: str, proposed: Sequence[LearnerSettings]) -> None:
+        self.folder, self._key = folder, key
+        self._places = {settings.model_dump_json(): i for i, settings in enumerate(proposed)}
+        self._trials = self._read()
 
-    def keep(self, trial: Trial) -> None:
-        """Write a finished trial, whole or not at all."""
-        text = json.dumps(to_json(trial), sort_keys=True)
-        name = hashlib.sha256(trial.settings.model_dump_json().encode()).hexdigest()[:16]
-        replace_text(self._kept / f"{name}.json", text + "\n")
+    @property
+    def waiting(self) -> list[int]:
+        """Places of the proposals that were not run yet."""
+        return [place for place in self._places.values() if place not in self._trials]
 
-    def trials(self) -> list[Trial]:
-        """Every trial kept so far."""
-        return [
-            from_json(json.loads(path.read_text(encoding="utf-8")))
-            for path in sorted(self._kept.glob("*.json"))
-        ]
+    @property
+    def ranked(self) -> tuple[Trial, ...]:
+        """Finished trials, best first; of equals the one proposed first."""
+        places = sorted(self._trials, key=lambda place: (-self._trials[place].value, place))
+        return tuple(self._trials[place] for place in places)
 
-    def finished(self, proposed: Sequence[LearnerSettings]) -> list[LearnerSettings]:
-        """Those of the proposed settings that were tried already."""
-        tried = [trial.settings for trial in self.trials()]
-        return [settings for settings in proposed if settings in tried]
+    def add(self, trial: Trial) -> None:
+        """Keep a finished trial; the file is replaced at once."""
+        self._trials[self._places[trial.settings.model_dump_json()]] = trial
+        self._write(policy=None)
+
+    def close(self, policy: str) -> None:
+        """Note which policy came of it."""
+        self._write(policy=policy)
+
+    def _read(self) -> dict[int, Trial]:
+        path = self.folder / STUDY_FILE
+        if not path.exists():
+            return {}
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept.get("key") != self._key:
+            return {}
+        trials = [from_json(entry) for entry in kept["trials"]]
+        placed = [(self._places.get(trial.settings.model_dump_json()), trial) for trial in trials]
+        return {place: trial for place, trial in placed if place is not None}
+
+    def _write(self, *, policy: str | None) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = {
+            "key": self._key,
+            "policy": policy,
+            "planned": len(self._places),
+            "trials": [to_json(trial) for trial in self.ranked],
+        }
+        replace_text(self.folder / STUDY_FILE, json.dumps(kept, indent=1) + "\n")
 
 
-def _digest(bench: Bench, seed: int) -> str:
-    """16 digits of sha256 over the decisions of a bench, and the seed."""
-    whole = hashlib.sha256(str(seed).encode())
-    _feed(whole, (bench.train, bench.tune))
-    return whole.hexdigest()[:16]
-
-
-def _feed(whole: Any, value: Any) -> None:  # noqa: ANN401  (a hash, and any field of a bench)
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        whole.update(str((value.dtype, value.shape)).encode())
-        whole.update(np.ascontiguousarray(value).data)
-    elif isinstance(value, np.ndarray):
-        _feed(whole, value.tolist())
-    elif is_dataclass(value):
-        for field in fields(value):
-            _feed(whole, getattr(value, field.name))
-    elif isinstance(value, list | tuple):
-        for each in value:
-            _feed(whole, each)
-    else:
-        whole.update(repr(value).encode())
+def study_key(data: PolicyDataset, *, seed: int) -> str:
+    """sha256 over the data, seed and code a trial follows from; the order of rows is no part."""
+    digest = hashlib.sha256(f"{__version__}\x1e{seed}\x1e{data.layout}\x1e".encode())
+    order = np.argsort(data.decision_id)
+    columns = (
+        data.decision_id, data.user, data.action, data.propensity, data.probabilities,
+        data.reward, data.mask, data.safe, data.explore, data.states, data.context,
+    )  # fmt: skip
+    for column in columns:
+        digest.update(np.ascontiguousarray(column[order]).tobytes() + b"\x1e")
+    return digest.hexdigest()

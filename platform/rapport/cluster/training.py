@@ -17,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from rapport.cluster.session import ray_session
 from rapport.errors import BudgetError, RapportError
 from rapport.home import Home
+from rapport.language.course import STATE_LAYOUT
 from rapport.language.examples import Lesson
 from rapport.language.loading import load_language_model
 from rapport.language.settings import Curriculum
@@ -43,8 +44,11 @@ class Crew:
     workers: int = 1
     """Processes that share every batch; more help where each has processors or a GPU of its own."""
     cpus: int | None = None
-    """Processors Ray reserves, and threads used, for each worker; default all of this machine's on
-    a local session, one on a cluster."""
+    """Processors Ray reserves, and threads used, for each worker; default what the session's
+    largest node has, shared where there are fewer nodes than workers."""
+    gpus: bool | None = None
+    """A GPU for each worker; default where the session has as many now. True makes an autoscaled
+    cluster bring them."""
 
 
 def fit_adapters(
@@ -68,7 +72,7 @@ def fit_adapters(
         curriculum: How; `budget_s` counts from now, Ray's start included.
         model: Folder of the base model, at the same path on every node.
         out: Where `shared/`, `<persona>/` and `report.json` go; replaced.
-        home: Its work folder holds the run while it is under way.
+        home: Its work folder, which every node must reach, holds the run while it is under way.
         crew: Who trains.
 
     Returns:
@@ -85,7 +89,7 @@ def fit_adapters(
     if _finished_run(out) == name:
         return read_reports(out)
     with ray_session(home) as session:
-        cpus = crew.cpus or (session.cpus // crew.workers if session.local else 1) or 1
+        cpus = crew.cpus or max(min(session.node_cpus, session.cpus // crew.workers), 1)
         settings = {
             "lessons": [
                 ray.put(dict(lessons))
@@ -95,7 +99,7 @@ def fit_adapters(
             "threads": cpus,
             "ends_at": ends_at,
         }
-        checkpoint = _fit(settings, Crew(crew.workers, cpus), storage=storage, name=name)
+        checkpoint = _fit(settings, Crew(crew.workers, cpus, crew.gpus), storage=storage, name=name)
         with checkpoint.as_directory() as folder, replaced(out) as fresh:
             shutil.copytree(folder, fresh, dirs_exist_ok=True)
             (fresh / RUN_FILE).write_text(name + "\n", encoding="utf-8")
@@ -120,7 +124,7 @@ def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> r
         torch_config=TorchConfig(backend="gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=crew.workers,
-            use_gpu=resources.get("GPU", 0) >= crew.workers,
+            use_gpu=resources.get("GPU", 0) >= crew.workers if crew.gpus is None else crew.gpus,
             resources_per_worker={"CPU": crew.cpus},
         ),
         run_config=ray.train.RunConfig(
@@ -168,8 +172,9 @@ def _train_here(settings: Mapping[str, Any]) -> None:
 
 
 def _run_name(lessons: Mapping[str, Lesson], curriculum: Curriculum, model: Path) -> str:
-    """Name of a run by what it computes; the budget is no part of that."""
-    digest = hashlib.sha256(curriculum.model_dump_json(exclude={"budget_s"}).encode())
+    """Name of a run by what it computes; how long it may take is no part of that."""
+    told = curriculum.model_dump_json(exclude={"budget_s", "checkpoint_s"})
+    digest = hashlib.sha256(f"{STATE_LAYOUT}{told}".encode())
     digest.update(model_id(model).encode())
     for persona, lesson in sorted(lessons.items()):
         for part in (lesson.train, lesson.held_out):

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from rapport.cluster.marwil import MarwilSettings, fit_marwil
+from rapport.errors import ConfigError
 from rapport.policy.behaviour import Behaviour
 from rapport.policy.context_model import fit_context_model
 from rapport.policy.dataset import PolicyDataset
@@ -17,22 +18,42 @@ from rapport.policy.policy import ArmScorer, Policy
 from rapport.policy.reward_model import RewardSettings, fit_reward_model
 
 LearnerSettings = RewardSettings | MarwilSettings
-_SETTINGS: TypeAdapter[LearnerSettings] = TypeAdapter(
-    Annotated[LearnerSettings, Field(discriminator="learner")]
-)
+_Settings = Annotated[LearnerSettings, Field(discriminator="learner")]
+_SETTINGS: TypeAdapter[LearnerSettings] = TypeAdapter(_Settings)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What it takes to train a policy again without a search."""
 
-    settings: LearnerSettings
+    settings: _Settings
     behaviour: Behaviour
 
     @classmethod
     def of(cls, policy: Policy) -> "Recipe":
         """The recipe a saved policy was trained with."""
         return cls(_SETTINGS.validate_python(policy.recipe), policy.behaviour)
+
+    @classmethod
+    def from_json(cls, stated: Mapping[str, Any]) -> "Recipe":
+        """A recipe back from `to_json`.
+
+        Raises:
+            ConfigError: It names no learner's settings or no behaviour.
+        """
+        try:
+            return _RECIPE.validate_python(stated)
+        except ValidationError as error:
+            first = error.errors()[0]
+            setting = ".".join(["recipe", *map(str, first["loc"])])
+            raise ConfigError(setting, first["input"], first["msg"]) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain JSON types."""
+        return {"settings": self.settings.model_dump(), "behaviour": asdict(self.behaviour)}
+
+
+_RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)
 
 
 @dataclass(frozen=True)

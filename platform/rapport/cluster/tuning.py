@@ -4,7 +4,6 @@ Every trial fits one learner on the train users and is worth its doubly robust v
 users, at its own best behaviour. The better learner is then fitted again on both.
 """
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ import torch
 from ray import tune
 
 from rapport.cluster.session import ray_session
-from rapport.cluster.study import Study
+from rapport.cluster.study import Study, study_key
 from rapport.cluster.trials import (
     LearnerSettings,
     Recipe,
@@ -32,7 +31,6 @@ from rapport.home import Home
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.learn import Bench, prepare
 from rapport.policy.policy import Policy
-from rapport.scratch import replace_text
 
 __all__ = ["PolicyCandidates", "Recipe", "Trial", "retrain", "search"]
 
@@ -70,7 +68,7 @@ def search(
 ) -> PolicyCandidates:
     """Find a policy within a budget; at the budget the best so far is kept.
 
-    A search that was killed keeps its finished trials and goes on with the others.
+    Trials that an interrupted search of the same data had finished are not run again.
 
     Args:
         data: Decisions of all users; train and tune users are used, gate users never.
@@ -82,26 +80,39 @@ def search(
     Raises:
         TooLittleDataError: Train or tune users reported too few rewards to fit or measure.
     """
-    started = time.monotonic()
+    ends_at = time.monotonic() + budget_s * (1.0 - _FIT_SHARE)
     bench = prepare(data, seed=seed)
     proposed = propose(trials, seed=seed)
-    study = Study(home.work / "tune", bench, seed=seed)
-    kept = study.finished(proposed)
-    missing = [each for each in proposed if each not in kept]
-    left_s = budget_s * (1.0 - _FIT_SHARE) - (time.monotonic() - started)
-    if missing and left_s > _LEAST_SEARCH_S:
+    study = Study(home.work / "tune", key=study_key(data, seed=seed), proposed=proposed)
+    if study.waiting and ends_at - time.monotonic() > _LEAST_SEARCH_S:
         with ray_session(home):
-            left_s = budget_s * (1.0 - _FIT_SHARE) - (time.monotonic() - started)
-            bound = max(left_s, 1.0)
-            _run(bench.without_messages(), missing, seed=seed, budget_s=bound, study=study)
-    finished = [trial for trial in study.trials() if trial.settings in proposed]
-    if not finished:
-        finished = [run_trial(bench, proposed[0], seed=seed)]
-    ranked = tuple(sorted(finished, key=lambda trial: -trial.value))
-    policy = retrain(data, Recipe(ranked[0].settings, ranked[0].behaviour), seed=seed)
-    outcome = PolicyCandidates(policy, ranked, len(proposed), study.folder)
-    _keep(outcome)
-    return outcome
+            budget_s = max(ends_at - time.monotonic(), 1.0)
+            _run(bench.without_messages(), proposed, seed=seed, budget_s=budget_s, study=study)
+    if not study.ranked:
+        study.add(run_trial(bench, proposed[0], seed=seed))
+    best = study.ranked[0]
+    policy = retrain(data, Recipe(best.settings, best.behaviour), seed=seed)
+    study.close(policy.id)
+    return PolicyCandidates(policy, study.ranked, len(proposed), study.folder)
+
+
+class _Keeper(tune.Callback):
+    """Puts each trial into the study when it reports, on the driver's side."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: object,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
+        del iteration, trials, trial, info
+        if "trial" in result:
+            self._study.add(from_json(result["trial"]))
 
 
 def _run(
@@ -112,8 +123,6 @@ def _run(
     budget_s: float,
     study: Study,
 ) -> None:
-    """Try settings side by side; each finished trial is in the study before this returns."""
-
     def trainable(config: dict[str, Any], *, bench: Bench) -> None:
         torch.set_num_threads(1)  # trials run side by side; more threads each only contend
         trial = run_trial(bench, proposed[config["index"]], seed=seed)
@@ -121,36 +130,18 @@ def _run(
 
     tuner = tune.Tuner(
         tune.with_parameters(trainable, bench=bench),
-        param_space={"index": tune.grid_search(list(range(len(proposed))))},
+        param_space={"index": tune.grid_search(study.waiting)},
         tune_config=tune.TuneConfig(
             metric="value", mode="max", time_budget_s=budget_s, reuse_actors=True
         ),
         run_config=tune.RunConfig(
-            name="policy", storage_path=str(study.folder), verbose=0, callbacks=[_Keeper(study)]
+            name="policy",
+            storage_path=str(study.folder),
+            verbose=0,
+            callbacks=[_Keeper(study)],
         ),
     )
     with redirect_stdout(sys.stderr):  # stdout belongs to the job's one JSON object
         results = tuner.fit()
     if results.errors:
         raise results.errors[0]  # a trial that fails is a defect; one out of time has no error
-
-
-class _Keeper(tune.Callback):
-    """Keeps every trial as it is reported: a killed search loses only those under way."""
-
-    def __init__(self, study: Study) -> None:
-        self._study = study
-
-    def on_trial_result(self, **info: Any) -> None:  # type: ignore[override]  # noqa: ANN401
-        """Keep what a trial reported; Ray reports a trial's end once more, without it."""
-        if "trial" in info["result"]:
-            self._study.keep(from_json(info["result"]["trial"]))
-
-
-def _keep(outcome: PolicyCandidates) -> None:
-    kept = {
-        "policy": outcome.policy.id,
-        "planned": outcome.planned,
-        "trials": [to_json(trial) for trial in outcome.trials],
-    }
-    replace_text(outcome.study / "study.json", json.dumps(kept, indent=1) + "\n")

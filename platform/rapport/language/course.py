@@ -21,7 +21,10 @@ from rapport.language.workers import Workers
 StoppedBy = Literal["tokens", "held_out", "budget"]
 
 STATE_FILE = "training_state.pt"
+STATE_LAYOUT = 2
+"""Raised when what a checkpoint holds changes, so that no training goes on from an older one."""
 _WARM_UP, _LOWEST_RATE = 0.05, 0.1
+_SLACK = 0.1  # share of the time a training may lag before its learning rate follows the clock
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class Target:
     deadline: float | None = None
     """`time.monotonic()` by which it is done; the learning rate falls to fit."""
     on_checkpoint: Callable[[], None] = lambda: None
-    """Called after each check, when `out` holds a whole adapter and the state."""
+    """Called when `out` holds a whole adapter and the state: after each check, and between."""
+    checkpoint_s: float = math.inf
+    """Most seconds of steps between two calls."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Course:
         self._workers = Workers()
         self._optimiser = Optimiser(wrapped, self._workers)
         self._started, self._checked = time.monotonic(), 0
+        self._kept = self._started
         self._step_s = self._check_s = 0.0
 
     def begin(self, losses: Losses | None, *, base: str) -> None:
@@ -80,8 +86,10 @@ class Course:
 
     def run(self, taught: Sequence[Encoded], advance: Callable[[int], None]) -> None:
         """Step until tokens, time or progress end, then leave the model at the best check."""
-        self._started = time.monotonic() - self.seconds
+        self._started, self._kept = time.monotonic() - self.seconds, time.monotonic()
         for batch in itertools.islice(self._endless(taught), self.step, None):
+            if self._over():
+                break
             if self._workers.agreed(self._left() - self._step_s) <= 0:
                 self.stopped_by = "budget"
                 break
@@ -90,12 +98,15 @@ class Course:
             advance(sum(len(example.ids) for example in batch))
             if self.tokens >= due:
                 self._check()
-            if self.stopped_by != "tokens" or self.tokens >= self._settings.tokens:
-                break
+            elif self._workers.agreed(time.monotonic() - self._kept) > self._target.checkpoint_s:
+                self._keep()
         if self._checked != self.step:
             self._check()
         self.seconds = time.monotonic() - self._started
         self._optimiser.show(self.best.factors)
+
+    def _over(self) -> bool:
+        return self.stopped_by != "tokens" or self.tokens >= self._settings.tokens
 
     def _endless(self, taught: Sequence[Encoded]) -> Iterator[list[Encoded]]:
         for epoch in itertools.count():
@@ -139,10 +150,14 @@ class Course:
         ):
             self.stopped_by = "held_out"
         self._checked = self.step
+        self._keep()
+
+    def _keep(self) -> None:
         partial = self._target.out / f"{STATE_FILE}.partial"
         torch.save(self._state(), partial)
         partial.replace(self._target.out / STATE_FILE)
         self._target.on_checkpoint()
+        self._kept = time.monotonic()
 
     def _left(self) -> float:
         """Seconds left for steps, the last check put aside."""
@@ -150,12 +165,17 @@ class Course:
         return math.inf if deadline is None else deadline - time.monotonic() - self._check_s
 
     def _rate(self) -> float:
-        """Learning rate by the share of the tokens, or of the time where that is further."""
+        """Learning rate by the share of the tokens, or of the time where that is far ahead.
+
+        A training that keeps pace with its deadline takes no number from the clock, so that it
+        comes out the same again.
+        """
         done = self.tokens / self._settings.tokens
         warm = min(1.0, (done + 0.01) / _WARM_UP)
         if self._target.deadline is not None:
             spent = time.monotonic() - self._started
-            done = max(done, spent / max(spent + self._left(), 1e-9))
+            late = spent / max(spent + self._left(), 1e-9)
+            done = max(done, (late - _SLACK) / (1 - _SLACK))
         fall = (1 + math.cos(math.pi * min(done, 1.0))) / 2
         return self._settings.learning_rate * warm * (_LOWEST_RATE + (1 - _LOWEST_RATE) * fall)
 
@@ -163,6 +183,8 @@ class Course:
         return {
             "optimiser": self._optimiser.state(),
             "course": [self.step, self.tokens, time.monotonic() - self._started],
+            "checked": self._checked,
+            "stopped_by": self.stopped_by,
             "timing": [self._step_s, self._check_s],
             "best": [torch.from_numpy(self.best.losses.nats), *self.best.factors],
         }
@@ -170,7 +192,9 @@ class Course:
     def _resume(self, state: dict[str, Any]) -> None:
         self._optimiser.restore(state["optimiser"])
         self.step, self.tokens, self.seconds = state["course"]
-        self._checked = self.step
+        self._checked = state["checked"]
+        if state["stopped_by"] != "budget":  # a new run has a budget of its own
+            self.stopped_by = state["stopped_by"]
         self._step_s, self._check_s = state["timing"]
         nats, *factors = state["best"]
         tokens = [len(example.ids) - example.start for example in self._held]

@@ -35,3 +35,5 @@ class Curriculum(Config):
     """Most held-out examples each persona is judged on."""
     budget_s: float | None = Field(default=None, gt=0)
     """Seconds for all; what is left is dealt out by tokens before each adapter."""
+    checkpoint_s: float = Field(default=60.0, gt=0)
+    """Most seconds of steps that a crash costs; what comes out does not depend on it."""

@@ -25,11 +25,14 @@ REPORT_FILE = "report.json"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
-    """What a training came to. Perplexities are over reply tokens of held-out users."""
+    """What a training came to. Perplexities are over reply tokens of held-out users.
+
+    It says nothing of time: equal trainings have equal reports, and so a release rebuilt from its
+    record has the id of the first.
+    """
 
     tokens: int
     steps: int
-    seconds: float
     perplexity_base: float
     perplexity_adapter: float
     gain: float
@@ -140,7 +143,12 @@ def train_all(
     for name, (lesson, settings) in plan.items():
         if name not in reports:
             left = sum(each.tokens for other, (_, each) in plan.items() if other not in reports)
-            target = Target(out / name, _share(deadline, settings.tokens / left), on_checkpoint)
+            target = Target(
+                out / name,
+                _share(deadline, settings.tokens / left),
+                on_checkpoint,
+                curriculum.checkpoint_s,
+            )
             start = None if name == SHARED else out / SHARED
             reports[name] = trainer.train(lesson, settings, target, start_from=start)
             if name == SHARED and not reports[name].steps:
@@ -214,7 +222,6 @@ def _report(course: Course, before: Losses, users: Sequence[str]) -> TrainReport
     return TrainReport(
         tokens=course.tokens,
         steps=course.step,
-        seconds=round(course.seconds, 2),
         perplexity_base=before.perplexity,
         perplexity_adapter=course.best.losses.perplexity,
         gain=gained.value,

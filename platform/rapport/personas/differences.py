@@ -63,7 +63,9 @@ def differences(
 
 
 def _cells(known: pl.DataFrame) -> _Cells:
-    long = known.group_by("user_id", "persona_id", "name").agg(
+    # Rows come in the order of joins on many threads, and sums of floats follow their order.
+    ordered = known.sort("user_id", "name", "value")
+    long = ordered.group_by("user_id", "persona_id", "name").agg(
         total=pl.col("value").sum(), count=pl.len()
     )
     names = sorted(long["name"].unique())

@@ -19,10 +19,11 @@ from rapport.lake import Lake
 from rapport.personas.model import PersonaModel
 from rapport.pipeline.ports import newest_candidate
 from rapport.pipeline.readings import read_decisions
+from rapport.pipeline.records import records_of
 from rapport.policy.dataset import PolicyDataset, build_dataset
 from rapport.policy.features import Layout
 from rapport.policy.policy import Policy
-from rapport.release import Origin, current, folder_id, stage
+from rapport.release import JobRecord, Origin, current, folder_id, stage
 from rapport.schema import EVENT_TABLES
 from rapport.scratch import replace_text, replaced, scratch_folder
 from rapport.users.encoder import UserEncoder
@@ -124,7 +125,8 @@ def assemble(
         seed: Of the run.
     """
     versions = {name: lake.version(name) for name in (*EVENT_TABLES, "turn_embeddings")}
-    origin = {"users": sorted(users), "seed": seed, "table_versions": versions}
+    made = {job: record.model_dump() for job, record in records_of(home).items()}
+    origin = {"users": sorted(users), "seed": seed, "table_versions": versions, "jobs": made}
     with scratch_folder(home.work, ".candidate.") as scratch:
         folder = scratch / "new"
         for name in PARTS:
@@ -155,6 +157,8 @@ def find_candidate(home: Home, name: str | None) -> Path:
 def origin_of(home: Home, lake: Lake, candidate: str) -> Origin:
     """Tell what a candidate comes from, for its manifest."""
     stated = json.loads(_origin_file(home, candidate).read_text(encoding="utf-8"))
+    made = {job: JobRecord.model_validate(found) for job, found in stated.get("jobs", {}).items()}
+    judged = {job: record for job, record in records_of(home).items() if job == "evaluate_release"}
     assigned = lake.scan("persona_assignments").select("user_id").unique().collect()["user_id"]
     everyone = assigned.to_list()
     serving = current(home.releases)
@@ -169,6 +173,7 @@ def origin_of(home: Home, lake: Lake, candidate: str) -> Origin:
         parents=[serving.name] if serving else [],
         seeds={"run": stated["seed"]},
         table_versions=stated["table_versions"],
+        jobs={**made, **judged},
     )
 
 

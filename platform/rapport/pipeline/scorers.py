@@ -10,6 +10,7 @@ from rapport.errors import TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.label_rows import POLICY_ID
+from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import ScorersConfig
 from rapport.scratch import replaced
 from rapport.text import load_encoder
@@ -43,6 +44,7 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
     inferred = replies.height - int(replies["given"].sum())
     # Against inferred arms the accuracy says how well the inference is repeated, not how true.
     facts |= {"inferred": inferred} if inferred else {}
+    keep_record(home, lake, "train_scorers", config)
     return {**facts, "n": replies.height, "arms": len(scorer.arms), "accuracy": scorer.accuracy}
 
 

@@ -10,6 +10,7 @@ from rapport.personas.cards import save_cards
 from rapport.personas.model import PersonaModel
 from rapport.personas.segmentation import SegmentSettings, segment_personas
 from rapport.pipeline.policies import part
+from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import SegmentConfig
 from rapport.release import current
 from rapport.scratch import replaced
@@ -48,4 +49,5 @@ def segment(config: SegmentConfig, *, mapper: Mapper = map) -> dict[str, Any]:
         found.model.save(folder)
         save_cards(found.cards, folder)
         cards = json.loads((folder / "cards.json").read_text(encoding="utf-8"))
+    keep_record(home, lake, "segment_personas", config)
     return {"k": len(found.model.names), "users": found.assigned, "personas": cards}

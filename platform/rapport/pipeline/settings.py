@@ -1,6 +1,8 @@
 """Settings of the pipeline's jobs: what can be set, and nothing that takes long to import."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -91,6 +93,13 @@ class AdaptersConfig(JobConfig):
     pairs: int = Field(default=60, ge=0)
     """Held-out replies the discriminator of mode `rerank` learns from."""
     workers: int = Field(default=1, ge=1)
+    """Processes that share every batch."""
+    cpus: int | None = Field(default=None, ge=1)
+    """Processors of each; none takes a whole node's."""
+    gpus: bool | None = None
+    """A GPU for each; none takes those that are there, true waits for an autoscaler's."""
+    checkpoint_s: float = Field(default=60.0, gt=0)
+    """Most seconds of training that a crash costs."""
 
     @property
     def curriculum(self) -> Curriculum:
@@ -101,6 +110,7 @@ class AdaptersConfig(JobConfig):
                 tokens=self.persona_tokens, learning_rate=2e-3, seed=self.seed
             ),
             budget_s=self.seconds,
+            checkpoint_s=self.checkpoint_s,
         )
 
 
@@ -111,6 +121,8 @@ class TrainPolicyConfig(JobConfig):
     """Settings to try; learners take turns, their defaults first."""
     search: bool = True
     """False trains again with the settings of the policy trained last."""
+    recipe: Mapping[str, Any] | None = None
+    """Settings and behaviour to train with, in place of a search; a release records its own."""
 
 
 class EvaluateConfig(JobConfig):

@@ -18,6 +18,7 @@ from rapport.evaluation.verdict import GateSettings
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.policies import find_candidate, load_dataset
+from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import EvaluateConfig
 from rapport.pipeline.standing import (
     first_release,
@@ -36,13 +37,12 @@ _PERSONA = "persona/"
 
 def evaluate_release(config: EvaluateConfig) -> dict[str, Any]:
     """Judge a candidate; a refusal is a result, not a failure."""
-    return judge(
-        Home(config.home),
-        lake_of(config),
-        tenant=config.tenant,
-        candidate=config.candidate,
-        settings=config.gate,
+    home, lake = Home(config.home), lake_of(config)
+    verdict = judge(
+        home, lake, tenant=config.tenant, candidate=config.candidate, settings=config.gate
     )
+    keep_record(home, lake, "evaluate_release", config)
+    return verdict
 
 
 def judge(

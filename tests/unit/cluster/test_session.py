@@ -14,6 +14,7 @@ import ray
 
 from rapport.cluster import session as session_module
 from rapport.cluster.session import ray_session
+from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.scratch import clear_stale
 
@@ -42,6 +43,23 @@ def test_a_local_session_leaves_nothing_behind(tmp_path, short, monkeypatch, cap
     assert list(short.iterdir()) == []
     assert not (tmp_path / "person" / ".ray").exists()
     assert os.environ["RAY_AUTH_TOKEN"] not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [
+        ("127.0.0.1:1", "no cluster answers there"),
+        ("nobody", "no cluster answers there"),
+        ("ray://127.0.0.1:10001", "ray job submit"),
+        ("http://127.0.0.1:8265", "ray job submit"),
+    ],
+)
+def test_an_address_that_cannot_be_joined_is_told_at_once(tmp_path, monkeypatch, address, remedy):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ConfigError, match=remedy) as told, ray_session(Home(tmp_path)):
+        pass
+    assert told.value.value == address
+    assert not ray.is_initialized()
 
 
 HOLDS = """

@@ -105,13 +105,44 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(loaded: LanguageMode
     ).read_bytes()
 
 
+@pytest.mark.parametrize("call", [1, 4, 9])
+def test_a_crash_between_two_checks_costs_steps_and_changes_nothing(
+    loaded: LanguageModel, tmp_path: Path, call: int
+):
+    """With a checkpoint after every step: at the first, before and after a check, at the last."""
+    straight = AdapterTrainer(loaded).train(a_lesson(), SETTINGS, Target(tmp_path / "straight"))
+    crash = _Crash(at=min(call, straight.steps))
+    target = Target(tmp_path / "broken", on_checkpoint=crash.once, checkpoint_s=0.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        AdapterTrainer(loaded).train(a_lesson(), SETTINGS, target)
+    resumed = AdapterTrainer(loaded).train(a_lesson(), SETTINGS, target)
+
+    assert crash.calls == straight.steps
+    assert (resumed.tokens, resumed.steps) == (straight.tokens, straight.steps)
+    assert (tmp_path / "broken" / WEIGHTS_FILE).read_bytes() == (
+        tmp_path / "straight" / WEIGHTS_FILE
+    ).read_bytes()
+
+
+def test_a_deadline_that_is_kept_leaves_no_trace_in_the_adapter(
+    loaded: LanguageModel, tmp_path: Path
+):
+    for name, deadline in (("free", None), ("bound", time.monotonic() + 600)):
+        AdapterTrainer(loaded).train(a_lesson(), SETTINGS, Target(tmp_path / name, deadline))
+
+    assert (tmp_path / "free" / WEIGHTS_FILE).read_bytes() == (
+        tmp_path / "bound" / WEIGHTS_FILE
+    ).read_bytes()
+
+
 class _Crash:
-    def __init__(self) -> None:
-        self.calls = 0
+    def __init__(self, at: int = 1) -> None:
+        self.calls, self._at = 0, at
 
     def once(self) -> None:
         self.calls += 1
-        if self.calls == 1:
+        if self.calls == self._at:
             raise KeyboardInterrupt
 
 

@@ -33,6 +33,12 @@ def test_a_group_is_compared_with_everybody():
     assert question.clear
 
 
+def test_the_order_of_the_rows_changes_no_digit():
+    values, members = measured(0.3, each=24)
+    shuffled = values.sample(fraction=1.0, shuffle=True, seed=1)
+    assert differences(shuffled, members, seed=0) == differences(values, members, seed=0)
+
+
 def test_intervals_cover_no_difference_as_often_as_they_say():
     missed = 0
     for seed in range(120):
