@@ -12,6 +12,7 @@ Gateway, router and reranker are plain classes; only this module wraps them for 
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +41,7 @@ from .gateway import Gateway
 from .minds import Minds
 from .parties import Parties
 from .persona_model import Pair, PersonaModel
+from .ranking import Writer
 from .reading import Reader
 
 BASE_MODEL = "smollm2-135m-instruct"
@@ -94,44 +96,57 @@ class PersonaModelNode(PersonaModel):
         super().__init__(TransformersEngine(pull(config.language_model)))
 
 
+@dataclass(frozen=True)
+class Light:
+    """The light nodes of the graph, joined: all of it but the writing of replies."""
+
+    gateway: Gateway
+    bundles: Bundles
+    minds: Minds
+
+
+def join(config: AppConfig, writer: Writer) -> Light:
+    """Join gateway, router and reranker over a home; no Ray needed."""
+    home = Home(config.home)
+    encoder, scorer = load_encoder(config.encoder), load_scorer(home.root / "models")
+    store = open_store(home.store_url)
+    bundles, minds = Bundles(home.releases), Minds(store, encoder.encoder_id)
+    parties = Parties(
+        store,
+        secret=home.secret(),
+        tenants=load_tenants(home.tenants),
+        base_model=config.base_model,
+    )
+    exchanges = Exchanges(
+        bundles=bundles,
+        store=store,
+        reader=Reader(encoder, scorer, Guard(encoder)),
+        minds=minds,
+        parties=parties,
+        writer=writer,
+        explore=config.explore,
+    )
+    return Light(Gateway(exchanges, Feedbacks(store, scorer)), bundles, minds)
+
+
 class GatewayNode:
     """The light nodes fused into one replica, watching for new releases."""
 
     def __init__(self, config: AppConfig, writer: DeploymentHandle[Any]) -> None:
         torch.set_num_threads(1)
-        home = Home(config.home)
-        encoder, scorer = load_encoder(config.encoder), load_scorer(home.root / "models")
-        store = open_store(home.store_url)
-        self._bundles, self._poll_s = Bundles(home.releases), config.poll_s
-        self._minds = Minds(store, encoder.encoder_id)
-        parties = Parties(
-            store,
-            secret=home.secret(),
-            tenants=load_tenants(home.tenants),
-            base_model=config.base_model,
-        )
-        exchanges = Exchanges(
-            bundles=self._bundles,
-            store=store,
-            reader=Reader(encoder, scorer, Guard(encoder)),
-            minds=self._minds,
-            parties=parties,
-            writer=RemotePersonaModel(writer),
-            explore=config.explore,
-        )
-        self._gateway = Gateway(exchanges, Feedbacks(store, scorer))
+        self._light, self._poll_s = join(config, RemotePersonaModel(writer)), config.poll_s
         self._watching: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Give Ray Serve the application, and start the watch in the replica's loop."""
         self._watching = asyncio.get_running_loop().create_task(self._watch())
-        return self._gateway.api()
+        return self._light.gateway.api()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
-            if await asyncio.to_thread(self._bundles.refresh):
-                self._minds.forget_all()
+            if await asyncio.to_thread(self._light.bundles.refresh):
+                self._light.minds.forget_all()
 
 
 def build(args: AppConfig) -> Application:

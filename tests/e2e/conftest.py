@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ SMALL = {
     "RAPPORT_TRIALS": "2",
 }
 """Settings that shrink the trainings; names and commands stay the README's."""
+DEADLINE_S = 600
+"""For the whole pipeline on a busy machine; it takes about 100 s of two quiet cores."""
 
 
 def shell_blocks(*, starting: str) -> list[str]:
@@ -39,26 +42,39 @@ class Circle:
     def home(self) -> Path:
         return self.folder / ".rapport"
 
-    def shell(
-        self, script: str, *, timeout_s: float = 300, **env: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run lines of the README where a newcomer would; `rapport` is this environment's."""
+    def shell(self, script: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run lines of the README where a newcomer would; `rapport` is this environment's.
+
+        What still runs at the deadline is ended with all it started.
+        """
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
+        with subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=self.folder,
             env={**os.environ, "PATH": path, **env},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=timeout_s,
-        )
+            start_new_session=True,
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(script, process.returncode, out, err)
 
 
 @pytest.fixture(scope="session")
-def circle(tmp_path_factory):
+def language_model(tmp_path_factory):
+    """URI of a tiny random model: right in shape, wrong in every word, fast."""
+    return f"file:{tiny_language_model(tmp_path_factory.mktemp('tiny') / 'model')}"
+
+
+@pytest.fixture(scope="session")
+def circle(tmp_path_factory, language_model):
     root = tmp_path_factory.mktemp("circle")
-    settings = {**SMALL, "RAPPORT_LANGUAGE_MODEL": f"file:{tiny_language_model(root / 'tiny')}"}
+    settings = {**SMALL, "RAPPORT_LANGUAGE_MODEL": language_model}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     made = Circle(root)
