@@ -23,7 +23,7 @@ def label_arms(config: LabelConfig) -> Result:
 JOB = Job(
     config=LabelConfig,
     call=label_arms,
-    reads=("turns",),
+    reads=("turns", "decisions"),
     writes=("decisions",),
     rows_per_s=500,
 )

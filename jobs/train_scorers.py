@@ -23,7 +23,7 @@ def train_scorers(config: ScorersConfig) -> Result:
 JOB = Job(
     config=ScorersConfig,
     call=train_scorers,
-    reads=("turns", "labelled_sets"),
+    reads=("turns", "decisions", "labelled_sets"),
     writes=("strategies", "scorers"),
     rows_per_s=4_000,
 )

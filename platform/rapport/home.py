@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rapport.errors import LockedError
+from rapport.errors import ConfigError, LockedError
+
+_PLAIN = re.compile(r"[\w/.+=@,~-]+", flags=re.ASCII)
 
 
 class Home:
@@ -20,10 +23,16 @@ class Home:
     Args:
         root: The folder.
         make: False creates nothing, to look at a home that may not exist.
+
+    Raises:
+        ConfigError: A path with a space or another sign that the lake's readers take for an escape.
     """
 
     def __init__(self, root: Path, *, make: bool = True) -> None:
         self.root = root.absolute()
+        if not _PLAIN.fullmatch(str(self.root)):
+            remedy = "name one of ASCII letters, digits and /._-+=@,~: table readers miss others"
+            raise ConfigError("--home", str(self.root), remedy)
         self._make = make
         if make:
             self.root.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@ import multiprocessing
 
 import pytest
 
-from rapport.errors import LockedError
+from rapport.errors import ConfigError, LockedError
 from rapport.home import Home, user_key
 
 
@@ -56,3 +56,10 @@ def test_user_keys_depend_on_tenant_and_secret():
     assert len(key) == 32
     assert len({key, user_key(b"s", "u", "alice"), user_key(b"z", "t", "alice")}) == 3
     assert "alice" not in key
+
+
+@pytest.mark.parametrize("name", ["my home", "h%20e", "caf\u00e9"])
+def test_a_home_whose_tables_could_not_be_read_is_refused_at_once(tmp_path, name):
+    with pytest.raises(ConfigError, match="--home"):
+        Home(tmp_path / name)
+    assert not (tmp_path / name).exists()
