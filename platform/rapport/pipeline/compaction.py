@@ -10,7 +10,7 @@ from typing import Any
 from rapport.governance.tenants import load_tenants
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
-from rapport.lake_care import TEXT_TABLES, Size
+from rapport.lake.care import TEXT_TABLES, Size
 from rapport.pipeline.settings import CompactConfig
 from rapport.pipeline.versions import (
     forgetting,

@@ -9,7 +9,7 @@ import polars as pl
 from rapport.errors import ConfigError
 from rapport.home import Home, user_key
 from rapport.lake import Lake
-from rapport.lake_care import quoted
+from rapport.lake.care import quoted
 from rapport.pipeline.leftovers import Names, erase_leftovers
 from rapport.pipeline.versions import forgetting, mark_not_retrainable, was_cut_off
 from rapport.schema import SCHEMAS

@@ -8,7 +8,7 @@ from typing import Any
 from rapport import __version__
 from rapport.errors import DataError
 from rapport.home import Home
-from rapport.lake_pins import Pins
+from rapport.lake.pins import Pins
 from rapport.pipeline.records import MADE_BY
 from rapport.release import JobRecord, Manifest, list_releases
 

@@ -7,7 +7,7 @@ import pytest
 from rapport.errors import ConfigError
 from rapport.home import user_key
 from rapport.lake import Lake
-from rapport.lake_views import tables_of, to_json_rows
+from rapport.lake.views import tables_of, to_json_rows
 from rapport.testing import a_decision, a_turn, some_feedback
 
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)

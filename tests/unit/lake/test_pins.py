@@ -3,7 +3,7 @@ import pytest
 from rapport.config import JobConfig, LakeConfig, resolve
 from rapport.errors import ConfigError, DataError
 from rapport.lake import Lake, lake_of
-from rapport.lake_pins import Pins
+from rapport.lake.pins import Pins
 from rapport.testing.rows import a_turn
 
 

@@ -16,8 +16,8 @@ from deltalake.exceptions import DeltaError
 from rapport.config import JobConfig
 from rapport.errors import ConfigError
 from rapport.home import Home
-from rapport.lake_appends import TRIES, Stamp, append_once, append_plainly, append_surely, reached
-from rapport.lake_care import (
+from rapport.lake.appends import TRIES, Stamp, append_once, append_plainly, append_surely, reached
+from rapport.lake.care import (
     Size,
     blank,
     forget,
@@ -28,13 +28,11 @@ from rapport.lake_care import (
     texts_before,
     vacuum,
 )
-from rapport.lake_pins import Pins
-from rapport.lake_rows import AFFECT_COLUMNS, REFUSED_PURPOSES, check_purpose, fitted
-from rapport.lake_streams import written_as_made
-from rapport.lake_views import Connection, Files, ask, open_views, tables_of, to_json_rows
+from rapport.lake.pins import Pins
+from rapport.lake.rows import AFFECT_COLUMNS, check_purpose, fitted
+from rapport.lake.streams import written_as_made
+from rapport.lake.views import Connection, Files, ask, open_views, tables_of
 from rapport.schema import EVENT_TABLES, SCHEMAS, schema_of
-
-__all__ = ["AFFECT_COLUMNS", "REFUSED_PURPOSES", "Lake", "check_purpose", "lake_of", "to_json_rows"]
 
 # Delta keeps the least and largest value of a column in its log, where neither delete nor vacuum
 # reaches; and the automatic checkpoint would remove every old version a release may name.

@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 
-from rapport.lake_appends import TRIES
+from rapport.lake.appends import TRIES
 
 T = TypeVar("T")
 

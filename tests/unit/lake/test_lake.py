@@ -8,9 +8,8 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from rapport import lake_appends
 from rapport.errors import ConfigError, RowError, UnavailableError, UnknownNameError
-from rapport.lake import Lake, to_json_rows
+from rapport.lake import Lake, appends, to_json_rows
 from rapport.schema import EVENT_TABLES, SCHEMAS, schema_of, to_table
 from rapport.testing import a_decision, a_turn
 
@@ -370,10 +369,10 @@ def test_a_commit_that_was_lost_where_nobody_is_held_back_is_made_again(tmp_path
         if not next(lost):
             write_deltalake(*arguments, **settings)
 
-    monkeypatch.setattr(lake_appends, "write_deltalake", write)
+    monkeypatch.setattr(appends, "write_deltalake", write)
     assert lake.append("turns", [a_turn(turn_index=2)], writer="w", version=1)
-    monkeypatch.setattr(lake_appends, "write_deltalake", lambda *_, **__: None)
-    monkeypatch.setattr(lake_appends, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(appends, "write_deltalake", lambda *_, **__: None)
+    monkeypatch.setattr(appends, "_PAUSE_S", 0.0)
     with pytest.raises(UnavailableError, match="takes no commit of 'w'"):
         lake.append("turns", [a_turn(turn_index=4)], writer="w", version=2)
     assert lake.scan("turns", purpose="train").collect().height == 2
