@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -30,20 +31,50 @@ def test_every_room_of_the_tree_exists_and_is_drawn():
     assert rooms - {"menus"} <= drawn, rooms - drawn
 
 
-def test_every_command_is_run_by_a_test_of_this_folder():
+def test_every_block_of_commands_is_run_by_a_test():
     """A new kind of block must find its test: these starts are all there are."""
-    run_here = ("rapport simulate", "rapport sql", "rapport serve", "curl")
-    elsewhere = ("pip install", "rapport demo --data")  # poe smoke; test_demo.py
+    here = ("rapport simulate", "rapport ingest", "rapport run", "rapport erase", "rapport sql")
+    others = ("rapport serve", "curl", "python -m jobs", "rapport demo --data")
     for block in shell_blocks(starting=""):
-        assert block.startswith((*run_here, *elsewhere)), block
+        assert block.startswith((*here, *others, "pip install")), block  # pip: `poe smoke`
 
 
-@pytest.mark.parametrize("block", shell_blocks(starting="rapport sql"))
+def all_of(*starts: str) -> list[str]:
+    return [block for start in starts for block in shell_blocks(starting=start)]
+
+
+@pytest.mark.parametrize("block", all_of("rapport sql", "rapport erase"))
 def test_what_is_asked_afterwards_is_answered(circle, block):
     for line in block.splitlines():
         ran = circle.shell(line)
         assert ran.returncode == 0, (line, ran.stderr)
         assert ran.stdout.strip(), line
+
+
+@pytest.mark.parametrize("block", all_of("rapport run"))
+def test_jobs_that_are_done_say_so_and_others_are_run_again(circle, block):
+    ran = circle.shell(block)
+    assert ran.returncode == 0, ran.stderr
+    assert "unchanged" in ran.stdout
+
+
+@pytest.mark.parametrize("block", all_of("rapport ingest"))
+def test_a_foreign_log_comes_in_by_its_mapping(circle, tmp_path, block):
+    said = [{"from": "human", "content": "I feel low."}, {"from": "bot", "content": "What is it?"}]
+    lines = [json.dumps({"account": f"u{i}", "messages": said}) for i in range(3)]
+    (tmp_path / "chats").mkdir()
+    (tmp_path / "chats/one.jsonl").write_text("\n".join([*lines, '{"broken": ']) + "\n")
+    (mapping,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "map.yaml").write_text(mapping)
+    ran = replace(circle, folder=tmp_path).shell(block)
+    assert ran.returncode == 0, ran.stderr
+    assert "is not JSON" in ran.stdout
+
+
+@pytest.mark.parametrize("block", all_of("python -m jobs"))
+def test_a_smoke_run_needs_nothing_but_itself(circle, block):
+    ran = replace(circle, folder=ROOT).shell(block)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_serve_and_curl_hold_a_conversation(circle):

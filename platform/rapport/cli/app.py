@@ -11,12 +11,14 @@ import typer
 
 from rapport.cli.options import (
     DEFAULT_HOME,
+    ForceOption,
     HomeOption,
     JsonOption,
     LakeOption,
     SeedOption,
     plainly,
 )
+from rapport.cli.printing import print_ingested, print_rows
 from rapport.cli.releases import release_app
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
 from rapport.cli.verdicts import print_verdict
@@ -82,6 +84,7 @@ def ingest(
     purposes: Annotated[
         str | None, typer.Option("--purposes", help="Comma-separated; default: the tenant's.")
     ] = None,
+    force: ForceOption = False,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
@@ -93,7 +96,12 @@ def ingest(
     if purposes:
         sets.append(f"purposes=[{purposes}]")
     with Home(home).lock("run"):
-        show(run_stage("ingest_logs", home=home, sets=sets), as_json=json_)
+        flags = ["--force"] if force else []
+        result = run_stage("ingest_logs", home=home, sets=sets, flags=flags)
+    if json_ or result.get("unchanged"):
+        show(result, as_json=json_)
+    else:
+        print_ingested(result)
 
 
 @app.command(epilog="Example: rapport run embed_users --set threshold_rows=1000")
@@ -110,9 +118,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what each job would do; write nothing.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Run jobs even if nothing changed.")
-    ] = False,
+    force: ForceOption = False,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
@@ -147,7 +153,6 @@ def sql(
     json_: JsonOption = False,
 ) -> None:
     """Query the lake with DuckDB, read only."""
-    from rapport.cli.printing import print_rows
     from rapport.lake import to_json_rows
 
     opened = Home(home)

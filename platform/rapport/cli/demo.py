@@ -9,6 +9,7 @@ from typing import Any
 from rapport.cli import demo_report as report
 from rapport.cli.conversations import Conversations, Outcome
 from rapport.cli.first_reply import first_reply
+from rapport.cli.printing import print_ingested
 from rapport.cli.serving import served
 from rapport.cli.stages import run_stage
 from rapport.config import ENCODER_URI, LANGUAGE_URI
@@ -100,7 +101,7 @@ def _learn_who(demo: Demo) -> None:
     """Logs to personas."""
     source, paths = ("esconv", demo.data) if demo.data else ("simulation", _simulated(demo))
     demo.stage("ingest_logs", format=source, paths=f'["{Path(paths).absolute()}"]')
-    report.ingested(demo.results["ingest_logs"])
+    print_ingested(demo.results["ingest_logs"])
     demo.stage("embed_users")
     demo.stage("compute_rewards")
     demo.stage("segment_personas")

@@ -45,17 +45,6 @@ def say(sentence: str) -> None:
     console.print(sentence, highlight=False)
 
 
-def ingested(result: Mapping[str, Any]) -> None:
-    """Account for every row that came in."""
-    tables = [{"table": name, **counts} for name, counts in result["tables"].items()]
-    print_rows(tables, title="Ingested: read = kept + duplicate + quarantined")
-    if result.get("dialogues"):
-        print_rows([result["dialogues"]], title="Dialogues and ratings")
-    if result.get("reasons"):
-        rows = [{"reason": reason, "rows": n} for reason, n in result["reasons"].items()]
-        print_rows(rows, title="Quarantined")
-
-
 def first_output(personas: Mapping[str, Any], reply: FirstReply) -> None:
     """Show the personas, and one reply with its arm, probabilities and persona."""
     rows = [persona_row(card) for card in personas["personas"]]

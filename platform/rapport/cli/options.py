@@ -22,6 +22,7 @@ LakeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seeds every random choice.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Run even if nothing changed.")]
 DEFAULT_HOME = Path(".rapport")
 
 

@@ -34,3 +34,16 @@ def cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_ingested(result: Mapping[str, Any]) -> None:
+    """Account for every row that came in."""
+    tables = [{"table": name, **counts} for name, counts in result["tables"].items()]
+    print_rows(tables, title="Ingested: read = kept + duplicate + quarantined")
+    if result.get("dialogues"):
+        print_rows([result["dialogues"]], title="Dialogues and ratings")
+    if result.get("reasons"):
+        rows = [{"reason": reason, "rows": n} for reason, n in result["reasons"].items()]
+        print_rows(rows, title="Quarantined")
+    if result.get("note"):
+        console().print(f"Note: {result['note']}", highlight=False)
