@@ -34,6 +34,7 @@ from rapport.release_manifest import (
     sealed,
     verify,
 )
+from rapport.scratch import sync
 
 __all__ = [
     "JobRecord",
@@ -105,12 +106,12 @@ def publish(
             shutil.rmtree(candidate)
             return manifest.release_id
         for name in manifest.files:
-            _sync(candidate / name)
+            sync(candidate / name)
         _write(candidate / MANIFEST, sealed(manifest), scratch=scratch)
         for folder in [path for path in candidate.rglob("*") if path.is_dir()]:
-            _sync(folder)
+            sync(folder)
         candidate.rename(target)
-        _sync(releases)
+        sync(releases)
         verify(target)
     return manifest.release_id
 
@@ -253,12 +254,4 @@ def _write(path: Path, text: str, *, scratch: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)

@@ -1,10 +1,13 @@
-"""A job's command line, and how a result is printed."""
+"""A job's command line, its end by a signal, and how a result is printed."""
 
 import argparse
 import json
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -28,6 +31,20 @@ def command_line(job: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="run it even if nothing changed")
     return parser
+
+
+@contextmanager
+def sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM unwind the block, so that it ends what it started and notes what became of it."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def show(result: Result, *, as_json: bool) -> None:

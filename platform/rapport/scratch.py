@@ -52,11 +52,11 @@ def replaced(folder: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         for path in (*fresh.rglob("*"), fresh):
-            _sync(path)
+            sync(path)
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -70,7 +70,16 @@ def replace_text(path: Path, text: str) -> None:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's names, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def clear_stale(parent: Path, prefix: str = ".") -> list[str]:
@@ -110,11 +119,3 @@ def _alive(pid: int, born: str) -> bool:
         return min(apart, _WRAP - apart) <= _CLOCK_S
     except psutil.NoSuchProcess:
         return False
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rapport.errors import RapportError, UnknownNameError
+from rapport.runner import sigterm_unwinds
 
 PIPELINE = (
     "relay_outbox",
@@ -153,7 +152,7 @@ def settings_for(job: str, sets: Sequence[str]) -> list[str]:
 def _to_its_end(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
     """Exit code and stdout of a command that is ended when this process is."""
     with (
-        _sigterm_unwinds(),
+        sigterm_unwinds(),
         subprocess.Popen(  # noqa: S603  our own module, arguments as a list
             command,
             stdout=subprocess.PIPE,
@@ -191,15 +190,3 @@ def _bound(parent: int) -> Callable[[], None] | None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     return bind
-
-
-@contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import signal
 import socket
 import sys
 import time
@@ -12,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rapport.config import resolve
@@ -35,7 +33,7 @@ from rapport.pipeline.planning import plan
 from rapport.pipeline.ports import Desk, as_json
 from rapport.pipeline.rehearsal import rehearsed
 from rapport.pipeline.runs import Run, Status
-from rapport.runner import command_line, show
+from rapport.runner import command_line, show, sigterm_unwinds
 from rapport.schema import new_id
 from rapport.scratch import clear_stale
 
@@ -72,7 +70,7 @@ def run_job(job: Job[C], *, file: str) -> int:
         if arguments.dry_run:
             result: Result = plan(job, given, name=name, forced=arguments.force)
         else:
-            with _unwinding(), rehearsed(given) as config:
+            with sigterm_unwinds(), rehearsed(given) as config:
                 result = execute(job, config, name=name, forced=arguments.force)
     except TooLittleDataError as error:
         result = {"skipped": str(error)}
@@ -186,17 +184,3 @@ def _note_killed(desk: Desk, name: str, died: str) -> None:
         inputs_hash="",
     )
     desk.runs.note(run)
-
-
-@contextmanager
-def _unwinding() -> Iterator[None]:
-    """Let SIGTERM unwind the job, so that it ends what it started and notes its run."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

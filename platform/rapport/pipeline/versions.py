@@ -1,7 +1,6 @@
 """Old versions of the lake's tables: who needs them, and what is known once they are gone."""
 
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ import polars as pl
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.release import CANDIDATES, list_releases
+from rapport.scratch import sync
 
 NOT_RETRAINABLE = "not re-trainable"
 """The `part` of a row of `lineage` which says that a table's version is gone."""
@@ -86,7 +86,7 @@ def forgetting(home: Home) -> Iterator[None]:
     """Note in the home that something is being forgotten, until it is."""
     flag = home.root / FLAG
     flag.touch()
-    _sync(home)
+    sync(home.root)
     yield
     flag.unlink()
 
@@ -98,11 +98,3 @@ def was_cut_off(home: Home) -> bool:
 
 def _marks(lineage: pl.DataFrame) -> pl.DataFrame:
     return lineage.filter(pl.col("part") == NOT_RETRAINABLE)
-
-
-def _sync(home: Home) -> None:
-    descriptor = os.open(home.root, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
