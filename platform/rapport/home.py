@@ -127,7 +127,8 @@ class Home:
                 return
             died = _first_line(path)
             file.truncate(0)
-            since = datetime.now(UTC).isoformat(timespec="seconds")
+            # To the microsecond: what died is put in order with other runs by it.
+            since = datetime.now(UTC).isoformat(timespec="microseconds")
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}")
             file.flush()
             try:

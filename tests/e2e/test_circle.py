@@ -114,7 +114,7 @@ def feedback(client, decision_id):
 
 
 def test_every_row_that_came_in_is_accounted_for_and_comes_in_once(circle, home):
-    found = rapport(home, "ingest", "simulation", str(circle.folder / "log"))
+    found = rapport(home, "ingest", "simulation", str(circle.folder / "log"), "--force")
     for counts in found["tables"].values():
         assert counts["read"] == counts["duplicate"] > 0
         assert counts["kept"] == counts["quarantined"] == 0

@@ -89,12 +89,14 @@ def test_reports_are_put_on_one_scale():
         report(decision, "task_success", 1.0),
         report(decision, "comment", None, text="not bad", sentiment=0.3),
         report(decision, "dwell", 7.0),
+        report(decision, "reward", -0.4),
         report(decision, "empathy", 5.0),
     ]
     (row,) = told([decision], turns, rows).to_dicts()
     assert row.pop("decision_id") == decision["decision_id"]
     assert row == {
         "rating": 0.5, "thumbs": -1.0, "task_success": 1.0, "comment": 0.3, "dwell": 7.0,
+        "reward": -0.4,
     }  # fmt: skip
 
 
