@@ -1,7 +1,7 @@
-"""Appending to a Delta table, exactly once for each version of a writer."""
+"""Creating a Delta table, and appending to it exactly once for each version of a writer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -22,6 +22,15 @@ class Stamp(NamedTuple):
     version: int
     after: int | None = None
     """The writer's latest version must be just this, -1 for none yet; none for any lower one."""
+
+
+def created_once(uri: str, schema: pa.Schema, properties: Mapping[str, str]) -> None:
+    """Create a table unless it is there; of several that do so at once, one does."""
+    try:
+        DeltaTable.create(uri, schema, mode="ignore", configuration=dict(properties))
+    except CommitFailedError:  # another process was first, where nobody holds others back
+        if not DeltaTable.is_deltatable(uri):
+            raise
 
 
 def append_plainly(delta: DeltaTable, data: pa.Table) -> None:

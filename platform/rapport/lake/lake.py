@@ -16,7 +16,15 @@ from deltalake.exceptions import DeltaError
 from rapport.config import JobConfig
 from rapport.errors import ConfigError
 from rapport.home import Home
-from rapport.lake.appends import TRIES, Stamp, append_once, append_plainly, append_surely, reached
+from rapport.lake.appends import (
+    TRIES,
+    Stamp,
+    append_once,
+    append_plainly,
+    append_surely,
+    created_once,
+    reached,
+)
 from rapport.lake.care import (
     Size,
     blank,
@@ -442,8 +450,7 @@ class Lake:
         uri = self._uri(table)
         if not DeltaTable.is_deltatable(uri):
             with self._held(table, alone=True):
-                schema = schema_of(table)
-                DeltaTable.create(uri, schema, mode="ignore", configuration=_PROPERTIES)
+                created_once(uri, schema_of(table), _PROPERTIES)
 
     def _files(self, table: str) -> Files:
         """Parquet files of a table for DuckDB, or its rows where DuckDB cannot reach them."""
