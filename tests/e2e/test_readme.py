@@ -95,7 +95,9 @@ def test_serve_and_curl_hold_a_conversation(circle):
             ran = circle.shell(curl.replace("8000", port), KEY=ready["key"])
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            assert process.wait(60) == 0
+    with socket.socket() as probe:  # nobody is left to listen
+        assert probe.connect_ex(("127.0.0.1", int(port))) != 0
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     assert answer["choices"][0]["message"]["content"]

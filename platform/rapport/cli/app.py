@@ -1,7 +1,7 @@
 """Commands of `rapport`, one function each; the work is in the library."""
 
 import json
-import subprocess
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -193,20 +193,9 @@ def serve(
     from rapport.cli.serving import serve_command
 
     command = serve_command(home=home, port=port, config=config, explore=explore, as_json=json_)
-    with subprocess.Popen(command, env=serve_environment(address)) as process:  # noqa: S603
-        try:
-            status = process.wait()
-        except KeyboardInterrupt:
-            status = process.wait()
-    if status:
-        raise typer.Exit(status)
-
-
-def serve_environment(address: str | None) -> dict[str, str] | None:
-    """Environment of the serving process: the cluster's address, where one is named."""
-    import os
-
-    return {**os.environ, "RAY_ADDRESS": address} if address else None
+    environment = {**os.environ, **({"RAY_ADDRESS": address} if address else {})}
+    # In this process's place: signals reach it, and nothing is left behind.
+    os.execve(command[0], command, environment)  # noqa: S606
 
 
 @app.command(epilog="Example: rapport demo --minutes 15")

@@ -88,6 +88,8 @@ def show_(
         return
     jobs = ", ".join(manifest.pop("jobs")) or "not recorded"
     files = f"{len(manifest['files'])} files"
+    if verdict:  # the table below tells them
+        del manifest["metrics"]
     show({**manifest, "jobs": jobs, "files": files}, as_json=False)
     if verdict:
         print_verdict(verdict, title="The gate on its policy")
