@@ -20,8 +20,6 @@ from rapport.home import Home
 from rapport.lake import Lake
 from rapport.policy.behaviour import draw
 
-pytestmark = pytest.mark.xdist_group("circle")
-
 USERS, TURNS = 200, 10  # as the README's commands say
 
 

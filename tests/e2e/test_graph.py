@@ -18,8 +18,6 @@ from serve.app import AppConfig, join
 from serve.persona_model import PersonaModel
 from serve.plan import CONTROL_SHARE, in_control
 
-pytestmark = pytest.mark.xdist_group("circle")
-
 CALM = "I feel low about work, what should I do?"
 MODES = ("arm_first", "rerank", "control", "observe")
 

@@ -13,8 +13,6 @@ import pytest
 
 from tests.e2e.conftest import README, ROOT, shell_blocks
 
-pytestmark = pytest.mark.xdist_group("circle")
-
 
 def test_the_two_set_up_lines_stand_in_the_readme_and_in_the_smoke_run():
     smoke = (ROOT / "tests/e2e/smoke.sh").read_text(encoding="utf-8")
