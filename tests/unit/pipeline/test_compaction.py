@@ -265,7 +265,7 @@ def test_a_retention_cut_off_between_its_steps_is_completed_by_the_next_run(
 ):
     say_something(lake, home)
     limit_texts(home)
-    monkeypatch.setattr("rapport.lake.forget", crash)
+    monkeypatch.setattr("rapport.lake.lake.forget", crash)
     with pytest.raises(RuntimeError):
         compact(home)
     monkeypatch.undo()

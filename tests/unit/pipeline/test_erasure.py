@@ -152,7 +152,7 @@ import os, signal, sys
 from pathlib import Path
 from rapport.home import Home
 from rapport.lake import Lake
-import rapport.lake, rapport.pipeline.erasure as erasure, rapport.store.forgetting as store
+import rapport.lake.lake, rapport.pipeline.erasure as erasure, rapport.store.forgetting as store
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -160,7 +160,7 @@ def die(*_, **__):
 places = {
     "before the store is scrubbed": (store, "scrub"),
     "after the store": (erasure, "mark_not_retrainable"),
-    "between delete and forget": (rapport.lake, "forget"),
+    "between delete and forget": (rapport.lake.lake, "forget"),
     "before the leftovers": (erasure, "erase_leftovers"),
 }
 module, name = places[sys.argv[2]]
