@@ -17,9 +17,11 @@ from .answer import Answer, Usage
 from .bundle import Bundles
 from .minds import Minds
 from .parties import Parties
-from .plan import Plan, Planner, Speech
+from .plan import Plan, Speech
+from .planner import Planner
 from .ranking import Ranking, Writer
 from .reading import Reader
+from .rows import decision_row, reply_turn, response_block, user_turn
 from .wire import ChatRequest
 
 DEADLINE_S = 60.0
@@ -66,7 +68,7 @@ class Exchanges:
         return Answer(
             inference_id=plan.decision_id,
             model=asked.model,
-            block=lambda: plan.block(speech),
+            block=lambda: response_block(plan, speech),
             pieces=pieces,
             usage=speech.usage,
         )
@@ -118,7 +120,7 @@ class Exchanges:
     async def _streamed(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
         """Commit the decision, then say the reply as it is written, guarded on the way."""
         if not plan.asked.dryrun:
-            await asyncio.to_thread(self.store.open_decision, plan.decision_row(speech))
+            await asyncio.to_thread(self.store.open_decision, decision_row(plan, speech))
         try:
             if plan.ready is not None:
                 speech.text = plan.ready
@@ -177,9 +179,9 @@ class Exchanges:
     def _commit(self, plan: Plan, speech: Speech, *, opened: bool = False) -> None:
         if plan.asked.dryrun:
             return
-        rows = [("turns", plan.user_turn()), ("turns", plan.reply_turn(speech))]
+        rows = [("turns", user_turn(plan)), ("turns", reply_turn(plan, speech))]
         ended = self._parties.continued(plan, speech.text)
-        decision = plan.decision_row(speech)
+        decision = decision_row(plan, speech)
         if opened:
             self.store.close_decision(decision, rows, episodes=[ended])
         else:

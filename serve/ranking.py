@@ -12,7 +12,8 @@ from rapport.errors import UnavailableError
 from rapport.language.engine import Delta, GenerationRequest
 
 from .persona_model import Pair
-from .plan import Plan, may_explore
+from .plan import Plan
+from .planner import may_explore
 from .reading import Reader
 from .reranker import Reranker
 

@@ -16,7 +16,7 @@ from rapport.policy.behaviour import draw
 from rapport.store import open_store
 from serve.app import AppConfig, join
 from serve.persona_model import PersonaModel
-from serve.plan import CONTROL_SHARE, in_control
+from serve.planner import CONTROL_SHARE, in_control
 
 CALM = "I feel low about work, what should I do?"
 MODES = ("arm_first", "rerank", "control", "observe")

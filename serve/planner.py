@@ -1,0 +1,101 @@
+"""The decider: mode, persona, adapter and arm of a reply, before a word of it is written."""
+
+import hashlib
+import secrets
+from dataclasses import replace
+
+from rapport.policy.behaviour import DISTRESS
+
+from .minds import Mind, Minds
+from .plan import Plan
+from .records import now
+from .reranker import Reranker
+from .wire import Mode
+
+CONTROL_SHARE = 0.05
+
+
+class Planner:
+    """Decide mode, persona, adapter and arm of a reply."""
+
+    def __init__(self, minds: Minds, *, explore: float | None = None) -> None:
+        self._minds, self._explore = minds, explore
+        self._reranker = Reranker()
+
+    def decided(self, plan: Plan) -> Plan:
+        """Decide everything that comes before the writing."""
+        plan = self._heard(plan)
+        if plan.asked.model.startswith(plan.base_model):
+            return self._named_model(plan)
+        mode = plan.asked.mode or self._default_mode(plan)
+        if mode == "control":
+            return replace(plan, mode="control", delivered="control")
+        draw = self._reranker.draw_arm(
+            plan.bundle, plan.case(), agent=plan.party.agent_id, explore=may_explore(plan)
+        )
+        plan = replace(plan, mode=mode, draw=draw)
+        if mode == "observe":
+            return plan
+        delivered = "pinned" if ":" in plan.asked.model else "full"
+        return self._adapted(replace(plan, delivered=delivered))
+
+    def remember(self, plan: Plan) -> None:
+        """Keep what was heard, where the user agreed to be remembered."""
+        party = plan.party
+        if plan.mind is not None and party.known and party.allows("memory") and not plan.crisis:
+            arm = plan.arm.name if plan.arm else None
+            self._minds.keep(party.tenant, party.user_id, replace(plan.mind, last_arm=arm))
+
+    def _heard(self, plan: Plan) -> Plan:
+        party = plan.party
+        router = plan.bundle.router
+        mind = Mind()
+        if party.known and party.allows("memory") and not party.protected:
+            mind = self._minds.recall(party.tenant, party.user_id)
+        users = router.users if router else None
+        mind = mind.heard(plan.reading, now(), plan.episode.episode_id, users)
+        pinned = plan.asked.model.removeprefix("rapport:")
+        route = None
+        if router and mind.vector is not None and party.allows("infer_affect"):
+            route = router.route(mind.vector, plan.reading)
+            if pinned != plan.asked.model:
+                route = replace(route, persona_id=pinned, margin=1.0)
+        return replace(plan, mind=mind, route=route)
+
+    def _default_mode(self, plan: Plan) -> Mode:
+        if plan.bundle.release_id is None:
+            exploring = self._explore is not None and secrets.randbelow(10**6) < self._explore * 1e6
+            return "arm_first" if exploring and may_explore(plan) else "observe"
+        return "control" if plan.party.known and in_control(plan.party.user_id) else "arm_first"
+
+    def _named_model(self, plan: Plan) -> Plan:
+        _, _, name = plan.asked.model.partition(":")
+        if not name:
+            return plan
+        adapter = (f"{plan.bundle.release_id}/{name}", str(plan.bundle.adapters[name]))
+        return replace(plan, adapter=adapter, origin="adapter", delivered="pinned")
+
+    def _adapted(self, plan: Plan) -> Plan:
+        bundle, route = plan.bundle, plan.route
+        withheld = plan.arm and bundle.library.answers(plan.party.agent_id, plan.arm.name)
+        if withheld and plan.mode == "arm_first":
+            return replace(plan, ready=plan.library_reply(), origin="library")
+        if plan.party.protected:
+            return plan
+        adapter = bundle.adapter(
+            route.persona_id if route else None, route.margin if route else 0.0
+        )
+        return replace(plan, adapter=adapter, origin="adapter" if adapter[0] else "base")
+
+
+def may_explore(plan: Plan) -> bool:
+    """Whether chance may choose: the user agreed, is not protected and not in distress."""
+    party = plan.party
+    calm = plan.reading.sentiment > DISTRESS
+    return party.allows("experiment") and party.explorable and not party.protected and calm
+
+
+def in_control(user_id: str) -> bool:
+    """Whether a user belongs to the 5 % that are answered unpersonalised, sticky by hash."""
+    digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"control").digest()
+    return int.from_bytes(digest, "big") / 2**64 < CONTROL_SHARE

@@ -1,0 +1,105 @@
+"""What is logged of a plan and what was said under it, and what the response tells of both."""
+
+import time
+from typing import Any
+
+from rapport.governance.redaction import redact
+from rapport.schema import CRISIS_FACET, CRISIS_TEXT
+
+from .plan import Plan, Speech
+from .records import candidate, now, turn_row
+
+
+def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
+    """Build the row of the decisions table; the same id before and after the reply."""
+    candidates = _candidates(plan, speech)
+    index = plan.draw.index if plan.draw and len(candidates) > 1 else 0
+    route = plan.route
+    return {
+        **plan.party.event(now()),
+        "decision_id": plan.decision_id,
+        "inference_id": plan.decision_id,
+        "episode_id": plan.episode.episode_id,
+        "turn_index": plan.episode.turn_index + 1,
+        "persona_id": route.persona_id if route else None,
+        "persona_version": plan.bundle.release_id if route else None,
+        "persona_margin": route.margin if route else None,
+        "features": {"sentiment": plan.reading.sentiment},
+        "mode": plan.mode,
+        "delivered": speech.delivered,
+        "candidates": candidates,
+        "action_index": index,
+        "propensity": candidates[index]["probability"],
+        "propensity_source": "logged",
+        "explored": bool(plan.draw and plan.draw.explored and len(candidates) > 1),
+        "policy_id": plan.bundle.policy.id,
+        "policy_version": plan.bundle.release_id,
+        "release_id": plan.bundle.release_id,
+        "rng_seed": plan.draw.seed if plan.draw and len(candidates) > 1 else None,
+        "latency_ms": (time.monotonic() - plan.started) * 1000,
+        "tokens_in": speech.usage.tokens_in,
+        "tokens_out": speech.usage.tokens_out,
+        "degraded": speech.degraded,
+    }
+
+
+def user_turn(plan: Plan) -> dict[str, Any]:
+    """Build the user's turn; in a crisis its text is not kept, the row is."""
+    columns: dict[str, Any] = {"facet": CRISIS_FACET} if plan.crisis else {}
+    if not plan.crisis and plan.party.allows("infer_affect"):
+        columns["sentiment"] = plan.reading.sentiment
+    text = CRISIS_TEXT if plan.crisis else redact(plan.said)
+    return turn_row(plan.party, plan.episode, role="user", text=text, **columns)
+
+
+def reply_turn(plan: Plan, speech: Speech) -> dict[str, Any]:
+    """Build the reply's turn."""
+    arm = plan.arm.name if plan.arm else None
+    return turn_row(plan.party, plan.episode, role="assistant", text=speech.text, arm=arm)
+
+
+def response_block(plan: Plan, speech: Speech) -> dict[str, Any]:
+    """Build the `rapport` object of the response as things stand."""
+    row = decision_row(plan, speech)
+    names = ("decision_id", "episode_id", "persona_id", "mode", "policy_version", "release_id")
+    block = {name: row[name] for name in names}
+    chosen = row["candidates"][row["action_index"]]
+    block |= {
+        "arm": plan.arm.name if plan.arm else None,
+        "origin": chosen["origin"],
+        "delivered": row["delivered"],
+        "propensity": row["propensity"],
+        "explored": row["explored"],
+        "sentiment": plan.reading.sentiment if plan.party.allows("infer_affect") else None,
+        "degraded": row["degraded"],
+        "guard": CRISIS_FACET if plan.crisis else speech.guard,
+    }
+    if plan.asked.dryrun:
+        block["decision_id"] = None
+    if plan.asked.explain:
+        shown = ("arm", "text", "nlp_score", "rec_score", "probability")
+        block["candidates"] = [{k: c[k] for k in shown} for c in row["candidates"]]
+    return block
+
+
+def _candidates(plan: Plan, speech: Speech) -> list[dict[str, Any]]:
+    origin = speech.origin or plan.origin
+    if plan.crisis or plan.mode == "control" or plan.draw is None:
+        guard = CRISIS_FACET if plan.crisis else speech.guard
+        only = candidate(
+            f"{plan.decision_id}/0", arm=None, origin=origin, probability=1.0, text=speech.text
+        )
+        return [{**only, "guard": guard}]
+    draw, rows = plan.draw, []
+    for i, arm in enumerate(draw.arms):
+        taken = i == draw.index and plan.mode != "observe"
+        row = candidate(
+            f"{plan.decision_id}/{i}",
+            arm=arm.name,
+            origin=origin if taken or not plan.texts else plan.origin,
+            probability=float(draw.probability[i]),
+            text=plan.texts[i] if plan.texts else (speech.text if taken else None),
+        )
+        row |= {"nlp_score": float(draw.nlp[i]), "rec_score": float(draw.rec[i])}
+        rows.append(row)
+    return rows
