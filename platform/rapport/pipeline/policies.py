@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from rapport import __version__
 from rapport.affect.reward import RewardSettings
 from rapport.affect.scorers import load_scorer
 from rapport.config import Config
@@ -17,6 +16,7 @@ from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.personas.model import PersonaModel
+from rapport.pipeline.job import code_version
 from rapport.pipeline.ports import newest_candidate
 from rapport.pipeline.readings import read_decisions
 from rapport.pipeline.records import records_of
@@ -163,7 +163,7 @@ def origin_of(home: Home, lake: Lake, candidate: str) -> Origin:
     everyone = assigned.to_list()
     serving = current(home.releases)
     return Origin(
-        code_version=__version__,
+        code_version=code_version(),
         lineage={
             "personas": everyone,
             "adapters": users_in("train", everyone),

@@ -5,10 +5,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from rapport import __version__
 from rapport.errors import DataError
 from rapport.home import Home
 from rapport.lake.pins import Pins
+from rapport.pipeline.job import code_version
 from rapport.pipeline.records import MADE_BY
 from rapport.release import JobRecord, Manifest, list_releases
 
@@ -42,10 +42,9 @@ def rebuild_commands(home: Home, manifest: Manifest, *, into: Path) -> list[str]
 
 def _differences(manifest: Manifest) -> list[str]:
     """Comments on what may keep a rebuild from being the same."""
-    codes = {record.code_version for record in manifest.jobs.values()} - {__version__}
-    return (
-        [f"# trained by version {', '.join(sorted(codes))}; this is {__version__}"] if codes else []
-    )
+    here = code_version()
+    codes = {record.code_version for record in manifest.jobs.values()} - {here}
+    return [f"# trained by version {', '.join(sorted(codes))}; this is {here}"] if codes else []
 
 
 def _older(home: Home, manifest: Manifest, into: Path) -> list[str]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rapport import __version__
 from rapport.config import JobConfig
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.models import model_id, pull
+from rapport.pipeline.job import code_version
 from rapport.release import JobRecord
 from rapport.schema import EVENT_TABLES
 from rapport.scratch import replace_text
@@ -40,7 +40,7 @@ def keep_record(
         found=found or {},
         table_versions={table: lake.version(table) for table in READ},
         models={uri: model_id(pull(uri)) for uri in (config.encoder, config.language_model)},
-        code_version=__version__,
+        code_version=code_version(),
     )
     folder = home.work / "records"
     folder.mkdir(exist_ok=True)

@@ -16,7 +16,9 @@ from rapport.errors import UnknownNameError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.job import C
+from rapport.scratch import clear_stale, scratch_folder
 
+SCRATCH = "rapport-smoke-"
 LOG = "log"
 """Folder in the temporary home that holds the simulated log."""
 LANGUAGE, ENCODER = "language", "encoder"
@@ -46,8 +48,10 @@ def rehearsed(config: C) -> Iterator[C]:
     if config.smoke is None:
         yield config
         return
-    with tempfile.TemporaryDirectory(prefix="rapport-smoke-") as folder:
-        root = Path(folder) / "home"
+    shared = Path(tempfile.gettempdir())
+    clear_stale(shared, SCRATCH)
+    with scratch_folder(shared, SCRATCH) as folder:
+        root = folder / "home"
         settled = type(config).model_validate(
             _placed(config.model_dump(), str(root)) | {"home": root}
         )
