@@ -31,13 +31,14 @@ from rapport.home import Home
 from rapport.language.engine import Delta, GenerationRequest
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
-from rapport.store import open_store
+from rapport.store import GroupCommitter, open_store
 from rapport.text import load_encoder
 
 from .bundle import Bundles
 from .exchange import Exchanges
 from .feedback import Feedbacks
 from .gateway import Gateway
+from .ledger import Ledger
 from .minds import Minds
 from .parties import Parties
 from .persona_model import Pair, PersonaModel
@@ -110,6 +111,7 @@ def join(config: AppConfig, writer: Writer) -> Light:
     home = Home(config.home)
     encoder, scorer = load_encoder(config.encoder), load_scorer(home.root / "models")
     store = open_store(home.store_url)
+    committer = GroupCommitter(store)
     bundles, minds = Bundles(home.releases), Minds(store, encoder.encoder_id)
     parties = Parties(
         store,
@@ -123,10 +125,11 @@ def join(config: AppConfig, writer: Writer) -> Light:
         reader=Reader(encoder, scorer, Guard(encoder)),
         minds=minds,
         parties=parties,
+        ledger=Ledger(committer, parties),
         writer=writer,
         explore=config.explore,
     )
-    return Light(Gateway(exchanges, Feedbacks(store, scorer)), bundles, minds)
+    return Light(Gateway(exchanges, Feedbacks(store, committer, scorer)), bundles, minds)
 
 
 class GatewayNode:

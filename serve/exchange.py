@@ -1,7 +1,7 @@
 """One exchange: a message comes in, a reply is chosen, its decision is on disk before it leaves.
 
 guard in -> whose episode -> what the message says -> which persona -> which arm, or which of
-k candidates -> the reply -> guard out -> decision, turns and outbox in one transaction
+k candidates -> the reply -> guard out -> `ledger.py`: decision, turns and outbox in one transaction
 """
 
 import asyncio
@@ -15,13 +15,14 @@ from rapport.store import Store
 
 from .answer import Answer, Usage
 from .bundle import Bundles
+from .ledger import Ledger
 from .minds import Minds
 from .parties import Parties
 from .plan import Plan, Speech
 from .planner import Planner
 from .ranking import Ranking, Writer
 from .reading import Reader
-from .rows import decision_row, reply_turn, response_block, user_turn
+from .rows import response_block
 from .wire import ChatRequest
 
 DEADLINE_S = 60.0
@@ -42,10 +43,11 @@ class Exchanges:
         reader: Reader,
         minds: Minds,
         parties: Parties,
+        ledger: Ledger,
         writer: Writer,
         explore: float | None = None,
     ) -> None:
-        self.store, self.bundles = store, bundles
+        self.store, self.bundles, self._ledger = store, bundles, ledger
         self._reader, self._minds, self._parties, self._writer = reader, minds, parties, writer
         self._planner = Planner(minds, explore=explore)
         self._ranking = Ranking(writer, reader)
@@ -62,6 +64,7 @@ class Exchanges:
             plan = await self._ranking.rank(plan)
         speech = Speech(delivered=plan.delivered, usage=Usage())
         if asked.stream:
+            await self._ledger.open(plan, speech)
             pieces = self._streamed(plan, speech)
         else:
             pieces = _once(await self._whole(plan, speech))
@@ -114,25 +117,30 @@ class Exchanges:
             async for _ in self._written(plan, speech):
                 pass
         self._guarded(plan, speech)
-        await asyncio.to_thread(self._commit, plan, speech)
+        await self._ledger.commit(plan, speech)
+        self._planner.remember(plan)
         return speech.text
 
     async def _streamed(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
-        """Commit the decision, then say the reply as it is written, guarded on the way."""
-        if not plan.asked.dryrun:
-            await asyncio.to_thread(self.store.open_decision, decision_row(plan, speech))
+        """Say the reply of an opened decision as it is written, guarded on the way."""
+        sent, broken_by = "", "failed"
         try:
             if plan.ready is not None:
-                speech.text = plan.ready
+                speech.text = sent = plan.ready
                 yield plan.ready
             else:
                 async for piece in self._checked(plan, speech):
+                    sent += piece
                     yield piece
-        except GeneratorExit:
-            speech.degraded = "client_gone"
+            broken_by = ""
+        except (GeneratorExit, asyncio.CancelledError):
+            broken_by = "client_gone"
             raise
         finally:
-            await asyncio.shield(asyncio.to_thread(self._commit, plan, speech, opened=True))
+            if broken_by:
+                speech.cut_off(sent, reason=broken_by)
+            self._planner.remember(plan)
+            await self._ledger.close(plan, speech)
 
     async def _checked(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
         """Let text out as it is made, in chunks; the guard looks every `GUARD_EVERY` characters."""
@@ -175,18 +183,6 @@ class Exchanges:
             return False
         speech.replace(plan.library_reply(), rule=rule)
         return True
-
-    def _commit(self, plan: Plan, speech: Speech, *, opened: bool = False) -> None:
-        if plan.asked.dryrun:
-            return
-        rows = [("turns", user_turn(plan)), ("turns", reply_turn(plan, speech))]
-        ended = self._parties.continued(plan, speech.text)
-        decision = decision_row(plan, speech)
-        if opened:
-            self.store.close_decision(decision, rows, episodes=[ended])
-        else:
-            self.store.commit([("decisions", decision), *rows], episodes=[ended])
-        self._planner.remember(plan)
 
 
 async def _once(text: str) -> AsyncIterator[str]:

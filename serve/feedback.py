@@ -9,7 +9,7 @@ from rapport.affect.scorers import AffectScorer
 from rapport.errors import NotFoundError, ServingError
 from rapport.governance.redaction import redact
 from rapport.schema import new_id
-from rapport.store import Store
+from rapport.store import GroupCommitter, Store
 
 from .records import now
 from .wire import FeedbackRequest
@@ -37,8 +37,8 @@ COMMENT = "comment"
 class Feedbacks:
     """Take feedback for decisions and episodes of the caller's tenant."""
 
-    def __init__(self, store: Store, scorer: AffectScorer) -> None:
-        self._store, self._scorer = store, scorer
+    def __init__(self, store: Store, committer: GroupCommitter, scorer: AffectScorer) -> None:
+        self._store, self._committer, self._scorer = store, committer, scorer
 
     async def take(self, tenant: str, asked: FeedbackRequest) -> dict[str, Any]:
         """Record one piece of feedback; the same `feedback_id` twice counts once.
@@ -51,31 +51,39 @@ class Feedbacks:
             ServingError: Unknown metric or a value outside its range.
             NotFoundError: A decision or episode that was not issued to this tenant.
         """
-        return await asyncio.to_thread(self._take, tenant, asked)
+        row = await asyncio.to_thread(self._row, tenant, asked)
+        (fresh,) = await self._committer.commit_async([("feedback", row)])
+        if not fresh:
+            known = await asyncio.to_thread(self._store.feedback, row["feedback_id"], tenant=tenant)
+            row = known or row
+        sentiment = row["sentiment"]
+        return {
+            "feedback_id": row["feedback_id"],
+            "sentiment": sentiment,
+            "reward": sentiment,
+        }
 
-    def _take(self, tenant: str, asked: FeedbackRequest) -> dict[str, Any]:
+    def _row(self, tenant: str, asked: FeedbackRequest) -> Mapping[str, Any]:
+        """The feedback as it is known already, else as it is to be recorded."""
         target = self._target(tenant, asked)
         feedback_id = asked.feedback_id or new_id()
         known = self._store.feedback(feedback_id, tenant=tenant)
-        if known is None:
-            value, text, sentiment = self._read(asked)
-            row = {
-                **{name: target[name] for name in _CARRIED},
-                "ts": now(),
-                "ts_source": "received",
-                "source": "serve",
-                "feedback_id": feedback_id,
-                "decision_id": asked.decision_id,
-                "episode_id": target["episode_id"],
-                "metric_name": asked.metric_name,
-                "value": value,
-                "text": text,
-                "sentiment": sentiment,
-            }
-            self._store.commit([("feedback", row)])
-            known = row
-        sentiment = known["sentiment"]
-        return {"feedback_id": feedback_id, "sentiment": sentiment, "reward": sentiment}
+        if known is not None:
+            return known
+        value, text, sentiment = self._read(asked)
+        return {
+            **{name: target[name] for name in _CARRIED},
+            "ts": now(),
+            "ts_source": "received",
+            "source": "serve",
+            "feedback_id": feedback_id,
+            "decision_id": asked.decision_id,
+            "episode_id": target["episode_id"],
+            "metric_name": asked.metric_name,
+            "value": value,
+            "text": text,
+            "sentiment": sentiment,
+        }
 
     def _target(self, tenant: str, asked: FeedbackRequest) -> Mapping[str, Any]:
         if asked.decision_id:

@@ -47,6 +47,10 @@ class Speech:
         self.text, self.origin, self.delivered = text, "fallback", "fallback"
         self.degraded = reason
 
+    def cut_off(self, sent: str, *, reason: str) -> None:
+        """Note that the reply ended before it was whole, with what was sent of it."""
+        self.text, self.delivered, self.degraded = sent, "fallback", reason
+
     def replace(self, text: str, *, rule: str) -> None:
         """Say an approved reply in place of one that must not leave."""
         self.text, self.origin, self.delivered = text, "library", "guard_replaced"

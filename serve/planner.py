@@ -42,7 +42,9 @@ class Planner:
     def remember(self, plan: Plan) -> None:
         """Keep what was heard, where the user agreed to be remembered."""
         party = plan.party
-        if plan.mind is not None and party.known and party.allows("memory") and not plan.crisis:
+        if plan.crisis or plan.asked.dryrun:
+            return
+        if plan.mind is not None and party.known and party.allows("memory"):
             arm = plan.arm.name if plan.arm else None
             self._minds.keep(party.tenant, party.user_id, replace(plan.mind, last_arm=arm))
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     IntegrityError,
     NoSuchModuleError,
@@ -102,7 +103,7 @@ class Database:
 def _answering() -> Iterator[None]:
     try:
         yield
-    except (IntegrityError, ProgrammingError):
+    except (DataError, IntegrityError, ProgrammingError):
         raise  # a fault of ours, not of the database
     except (DBAPIError, PoolTimeoutError) as error:
         # Other errors may quote values of the rows.

@@ -3,25 +3,23 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.errors import RapportError, UnavailableError
-from rapport.store.records import Episode, Record, records
+from rapport.store.records import Change, Episode, Rows
 from rapport.store.store import Store
 
-Rows: TypeAlias = Sequence[tuple[str, Mapping[str, Any]]]
 Flags: TypeAlias = tuple[bool, ...]
 
 
 @dataclass(frozen=True)
 class _Request:
-    batch: tuple[Record, ...]
-    episodes: tuple[Episode, ...]
+    change: Change
     done: Future[Flags] = field(default_factory=Future)
 
 
@@ -30,8 +28,9 @@ class GroupCommitter:
 
     While one transaction is being written, what arrives waits and goes into the next one (at
     most `batch` callers). Under load one flush to disk serves many callers, and a lone caller
-    waits for nobody. When a transaction fails, nothing of it was written and each of its callers
-    gets the error. Thread-safe; close it, or use it as a context manager.
+    waits for nobody. When the store does not answer, nothing was written and each caller gets the
+    error; when one caller's rows do not fit the database, the others' are written without them.
+    Thread-safe; close it, or use it as a context manager.
     """
 
     def __init__(self, store: Store, *, capacity: int = 1024, batch: int = 128) -> None:
@@ -51,14 +50,18 @@ class GroupCommitter:
             RowError: A row does not fit its schema; nothing of this call was written.
             UnavailableError: The store does not answer, or too many callers wait already.
         """
-        return self._submitted(rows, episodes).result()
+        return self._submitted(Change.of(rows, episodes=episodes)).result()
 
     async def commit_async(self, rows: Rows, *, episodes: Sequence[Episode] = ()) -> Flags:
         """Commit as `commit` does without holding the event loop up.
 
         A cancelled caller stops waiting; its rows are written all the same.
         """
-        return await asyncio.wrap_future(self._submitted(rows, episodes))
+        return await self.write_async(Change.of(rows, episodes=episodes))
+
+    async def write_async(self, change: Change) -> Flags:
+        """Write a change that is checked already, as `commit_async` does."""
+        return await asyncio.wrap_future(self._submitted(change))
 
     def close(self) -> None:
         """Refuse new rows, write those that wait, stop the writing thread."""
@@ -73,8 +76,8 @@ class GroupCommitter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _submitted(self, rows: Rows, episodes: Sequence[Episode]) -> Future[Flags]:
-        request = _Request(records(rows), tuple(episodes))
+    def _submitted(self, change: Change) -> Future[Flags]:
+        request = _Request(change)
         request.done.set_running_or_notify_cancel()  # from here on it cannot be cancelled
         with self._change:
             if self._closed or not self._writer.is_alive():
@@ -98,12 +101,16 @@ class GroupCommitter:
 
     def _write(self, group: Sequence[_Request]) -> None:
         try:
-            answers = self._store.write([(request.batch, request.episodes) for request in group])
+            answers = self._store.write([request.change for request in group])
             for request, flags in zip(group, answers, strict=True):
                 request.done.set_result(flags)
         except (RapportError, SQLAlchemyError) as error:
-            for request in group:
-                request.done.set_exception(error)
+            if len(group) > 1 and not isinstance(error, UnavailableError):
+                for request in group:  # somebody's rows are at fault: the others' are not
+                    self._write([request])
+            else:
+                for request in group:
+                    request.done.set_exception(error)
         finally:  # after a fault of ours the thread ends, and nobody may wait for it
             for request in group:
                 if not request.done.done():

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -12,6 +12,9 @@ from rapport.errors import RowError, UnknownNameError
 from rapport.schema import new_id, schema_of, to_table
 from rapport.store import tables
 from rapport.store.tables import microseconds
+
+Rows: TypeAlias = Sequence[tuple[str, Mapping[str, Any]]]
+"""(table, row of schema version 1)."""
 
 ID_COLUMNS: Mapping[str, str] = {
     "decisions": "decision_id",
@@ -52,7 +55,47 @@ class Record:
         return str(self.columns["payload"])
 
 
-def records(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Record, ...]:
+@dataclass(frozen=True)
+class Change:
+    """What one caller writes, all of it or nothing."""
+
+    rows: tuple[Record, ...] = ()
+    opened: tuple[Record, ...] = ()
+    """Decisions whose replies are about to be said."""
+    closed: tuple[Record, ...] = ()
+    """Opened decisions as they ended; one that is closed already stays as it is."""
+    episodes: tuple[Episode, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        rows: Rows = (),
+        *,
+        opens: Mapping[str, Any] | None = None,
+        closes: Mapping[str, Any] | None = None,
+        episodes: Sequence[Episode] = (),
+    ) -> "Change":
+        """Check rows and make them ready to write.
+
+        Args:
+            rows: (table, row of schema version 1); tables decisions, feedback, turns, users.
+            opens: A decision whose reply is about to be said; it reaches the lake once closed.
+            closes: An opened decision as it ended.
+            episodes: Where conversations stand now; replaces what was known of a prefix.
+
+        Raises:
+            UnknownNameError: A table the store does not take.
+            RowError: A row does not fit its schema; no text of it is in the message.
+        """
+        return cls(
+            rows=records(rows),
+            opened=records([("decisions", opens)] if opens else ()),
+            closed=records([("decisions", closes)] if closes else ()),
+            episodes=tuple(episodes),
+        )
+
+
+def records(rows: Rows) -> tuple[Record, ...]:
     """Check rows against the schema and make them ready to write.
 
     Raises:

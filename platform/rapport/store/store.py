@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Select, and_, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from rapport.errors import ConfigError
@@ -13,10 +13,10 @@ from rapport.store import forgetting, tables
 from rapport.store.database import Database
 from rapport.store.keys import Keys
 from rapport.store.outbox import Outbox
-from rapport.store.records import Episode, Record, decoded, records
+from rapport.store.records import Change, Episode, Rows, decoded
 from rapport.store.switches import Switches
 from rapport.store.users import UserState, read_state, write_states
-from rapport.store.writes import insert_new, put_episodes, send
+from rapport.store.writes import write
 
 
 class Store:
@@ -37,12 +37,7 @@ class Store:
         self.switches = Switches(database)
         self.outbox = Outbox(database)
 
-    def commit(
-        self,
-        rows: Sequence[tuple[str, Mapping[str, Any]]],
-        *,
-        episodes: Sequence[Episode] = (),
-    ) -> tuple[bool, ...]:
+    def commit(self, rows: Rows, *, episodes: Sequence[Episode] = ()) -> tuple[bool, ...]:
         """Write rows, their outbox entries and episode positions in one transaction.
 
         Args:
@@ -56,21 +51,16 @@ class Store:
             UnknownNameError: A table the store does not take.
             RowError: A row does not fit its schema; nothing was written.
         """
-        return self.write([(records(rows), tuple(episodes))])[0]
+        return self.write([Change.of(rows, episodes=episodes)])[0]
 
-    def write(
-        self, batches: Sequence[tuple[Sequence[Record], Sequence[Episode]]]
-    ) -> list[tuple[bool, ...]]:
-        """Write several callers' checked rows in one transaction; see `commit`."""
-        all_records = [record for batch, _ in batches for record in batch]
-        positions = {
-            (e.tenant, e.user_id, e.prefix_hash): e for _, episodes in batches for e in episodes
-        }
+    def write(self, changes: Sequence[Change]) -> list[tuple[bool, ...]]:
+        """Write several callers' changes in one transaction.
+
+        Returns:
+            For each change, which of its `rows` are new.
+        """
         with self._database.writing() as connection:
-            fresh = insert_new(connection, all_records)
-            put_episodes(connection, list(positions.values()))
-        flags = iter(fresh)
-        return [tuple(next(flags) for _ in batch) for batch, _ in batches]
+            return write(connection, changes)
 
     def open_decision(self, row: Mapping[str, Any]) -> None:
         """Commit a decision whose reply is about to be said; it reaches the lake once closed.
@@ -78,29 +68,13 @@ class Store:
         Raises:
             RowError: The row does not fit its schema; nothing was written.
         """
-        record = records([("decisions", row)])[0]
-        opened = {"decision_id": record.row_id, "opened": record.columns["ts"]}
-        with self._database.writing() as connection:
-            connection.execute(insert(tables.decisions), [dict(record.columns)])
-            connection.execute(insert(tables.unfinished), [opened])
+        self.write([Change.of(opens=row)])
 
     def close_decision(
-        self,
-        row: Mapping[str, Any],
-        rows: Sequence[tuple[str, Mapping[str, Any]]] = (),
-        *,
-        episodes: Sequence[Episode] = (),
+        self, row: Mapping[str, Any], rows: Rows = (), *, episodes: Sequence[Episode] = ()
     ) -> None:
         """Write an opened decision as it ended, with the rows that ended with it."""
-        record, *others = records([("decisions", row), *rows])
-        opened = tables.unfinished.c.decision_id == record.row_id
-        with self._database.writing() as connection:
-            if connection.execute(delete(tables.unfinished).where(opened)).rowcount:
-                mine = tables.decisions.c.decision_id == record.row_id
-                connection.execute(update(tables.decisions).where(mine), dict(record.columns))
-                send(connection, [record])
-            insert_new(connection, others)
-            put_episodes(connection, episodes)
+        self.write([Change.of(rows, closes=row, episodes=episodes)])
 
     def close_abandoned(self, before: datetime) -> int:
         """Close decisions opened before a moment, whose process died; returns how many."""

@@ -1,13 +1,27 @@
-"""Statements that write rows, outbox entries and episodes inside an open transaction."""
+"""Statements that write changes and their outbox entries inside an open transaction."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from rapport.store import tables
-from rapport.store.records import ID_COLUMNS, Episode, Record
+from rapport.store.records import ID_COLUMNS, Change, Episode, Record
+
+
+def write(connection: Connection, changes: Sequence[Change]) -> list[tuple[bool, ...]]:
+    """Write several callers' changes.
+
+    Returns:
+        For each change, which of its `rows` are new; a row whose id was there is left alone.
+    """
+    _open(connection, [record for change in changes for record in change.opened])
+    # After the opening: a caller who gave up waiting may close what opens in the same group.
+    _close(connection, [record for change in changes for record in change.closed])
+    flags = iter(insert_new(connection, [record for change in changes for record in change.rows]))
+    put_episodes(connection, [episode for change in changes for episode in change.episodes])
+    return [tuple(next(flags) for _ in change.rows) for change in changes]
 
 
 def insert_new(connection: Connection, batch: Sequence[Record]) -> list[bool]:
@@ -55,6 +69,30 @@ def put_episodes(connection: Connection, episodes: Sequence[Episode]) -> None:
     if episodes:
         key = ("tenant", "user_id", "prefix_hash")
         _put(connection, tables.episodes, key, [vars(episode) for episode in episodes])
+
+
+def _open(connection: Connection, batch: Sequence[Record]) -> None:
+    if batch:
+        connection.execute(insert(tables.decisions), [dict(record.columns) for record in batch])
+        opened = [
+            {"decision_id": record.row_id, "opened": record.columns["ts"]} for record in batch
+        ]
+        connection.execute(insert(tables.unfinished), opened)
+
+
+def _close(connection: Connection, batch: Sequence[Record]) -> None:
+    if not batch:
+        return
+    column = tables.unfinished.c.decision_id
+    named = column.in_([record.row_id for record in batch])
+    opened = set(connection.scalars(select(column).where(named)))
+    last = {record.row_id: record for record in batch if record.row_id in opened}
+    if last:
+        connection.execute(delete(tables.unfinished).where(column.in_(last)))
+        mine = tables.decisions.c.decision_id == bindparam("_decision_id")
+        ended = [dict(record.columns) | {"_decision_id": name} for name, record in last.items()]
+        connection.execute(update(tables.decisions).where(mine), ended)
+        send(connection, list(last.values()))
 
 
 def _existing(connection: Connection, batch: Sequence[Record]) -> set[tuple[str, str, str]]:

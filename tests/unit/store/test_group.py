@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
 
 from rapport.errors import RowError, UnavailableError
-from rapport.store import Episode, GroupCommitter, open_store, tables
-from rapport.testing import a_turn, some_feedback
+from rapport.store import Change, Episode, GroupCommitter, open_store, tables
+from rapport.testing import a_decision, a_turn, some_feedback
 
 
 def a_row(number):
@@ -102,6 +103,31 @@ def test_a_bad_row_is_its_callers_alone(store):
             group.commit([*a_row(0), ("turns", {"turn_id": "half"})])
         assert group.commit(a_row(1)) == (True,)
     assert count(store) == 1
+
+
+def test_an_id_that_is_there_already_is_its_callers_alone(store):
+    opened = a_decision(decision_id="twice")
+    store.open_decision(opened)
+    with GroupCommitter(store) as group, ThreadPoolExecutor(4) as pool:
+
+        def write(change):
+            return asyncio.run(group.write_async(change))
+
+        with held(store):
+            good = [pool.submit(write, Change.of(a_row(n))) for n in range(3)]
+            bad = pool.submit(write, Change.of(opens=opened))
+            wait_until(lambda: inside(group) == 4)
+        assert [future.result(30) for future in good] == [(True,)] * 3
+        assert isinstance(bad.exception(30), IntegrityError)
+    assert count(store) == 3
+
+
+def test_a_caller_may_close_what_opens_in_the_same_group(store):
+    row = a_decision(tokens_out=0)
+    store.write([Change.of(closes=row | {"tokens_out": 9}), Change.of(opens=row)])
+    assert store.decision(row["decision_id"])["tokens_out"] == 9
+    assert store.unfinished() == 0
+    assert store.outbox.waiting() == {"decisions": 1}
 
 
 def test_a_failing_transaction_is_reported_to_each_of_its_callers_and_the_next_works(store):
