@@ -2,39 +2,25 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass
-class Usage:
-    """Tokens and end of one reply; filled while it is written."""
-
-    tokens_in: int = 0
-    tokens_out: int = 0
-    finish: str = "stop"
-
-    def as_openai(self) -> dict[str, int]:
-        """OpenAI's usage object."""
-        total = self.tokens_in + self.tokens_out
-        return {
-            "prompt_tokens": self.tokens_in,
-            "completion_tokens": self.tokens_out,
-            "total_tokens": total,
-        }
+from .holding import Chunk
+from .speech import Speech
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A chosen reply: its text comes out of `pieces`, once."""
+    """A chosen reply: whole in `speech`, or coming out of `chunks`, once."""
 
     inference_id: str
     model: str
     block: Callable[[], dict[str, Any]]
-    """Gives the response's `rapport` object; it is final once `pieces` has ended."""
-    pieces: AsyncIterator[str]
-    usage: Usage = field(default_factory=Usage)
+    """Gives the response's `rapport` object; it is final once the reply has ended."""
+    speech: Speech
+    chunks: AsyncIterator[Sequence[Chunk]] | None = None
+    """Batches of chunks of a stream; none where the reply is whole already."""
     created: int = field(default_factory=lambda: int(time.time()))
 
     def headers(self) -> dict[str, str]:
@@ -44,32 +30,34 @@ class Answer:
         return {f"x-rapport-{name}": str(block[key]) for name, key in names.items() if block[key]}
 
     async def completion(self) -> dict[str, Any]:
-        """Shape the whole answer as OpenAI's chat completion."""
-        text = "".join([piece async for piece in self.pieces])
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": self.usage.finish}
-        return {
+        """Shape the whole answer as OpenAI's chat completion; an upstream's own stays as it is."""
+        ours = {
             **self._head("chat.completion"),
-            "choices": [choice],
-            "usage": self.usage.as_openai(),
-            "rapport": self.block(),
+            "choices": self.speech.choices(),
+            "usage": self.speech.usage.as_openai(),
         }
+        return {**(self.speech.document or ours), "rapport": self.block()}
 
     async def events(self, *, include_usage: bool) -> AsyncIterator[str]:
-        """Yield server-sent events: ids in the first chunk, `[DONE]` last."""
-        first = {"role": "assistant", "content": ""}
-        yield self._chunk(first, rapport=self.block())
-        async for piece in self.pieces:
-            yield self._chunk({"content": piece})
-        yield self._chunk({}, finish=self.usage.finish, rapport=self.block())
-        if include_usage:
-            body = {**self._head("chat.completion.chunk"), "choices": []}
-            yield _event({**body, "usage": self.usage.as_openai()})
-        yield "data: [DONE]\n\n"
+        """Yield server-sent events, those of a batch together.
 
-    def _chunk(self, delta: Mapping[str, str], *, finish: str | None = None, **more: object) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return _event({**self._head("chat.completion.chunk"), "choices": [choice], **more})
+        The `rapport` object is in the first chunk and, as things ended, in the one that ends the
+        decision's reply. Usage comes last, ours where an upstream sent none; then `[DONE]`.
+        """
+        head, first = self._head("chat.completion.chunk"), True
+        assert self.chunks is not None
+        async for batch in self.chunks:
+            events = []
+            for chunk in batch:
+                block = {"rapport": self.block()} if first or _ends(chunk) else {}
+                events.append(_event({**head, **chunk, **block}))
+                include_usage &= not chunk.get("usage")
+                first = False
+            if events:
+                yield "".join(events)
+        if include_usage:
+            yield _event({**head, "choices": [], "usage": self.speech.usage.as_openai()})
+        yield "data: [DONE]\n\n"
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {
@@ -78,6 +66,11 @@ class Answer:
             "created": self.created,
             "model": self.model,
         }
+
+
+def _ends(chunk: Chunk) -> bool:
+    """Whether the decision's reply, the first of the choices, ends with this chunk."""
+    return any(c.get("index", 0) == 0 and c.get("finish_reason") for c in chunk["choices"])
 
 
 def _event(body: Mapping[str, Any]) -> str:

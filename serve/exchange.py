@@ -6,30 +6,26 @@ k candidates -> the reply -> guard out -> `ledger.py`: decision, turns and outbo
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from rapport.errors import ServingError, UnavailableError
+from rapport.errors import ServingError
 from rapport.governance.guard import crisis_reply
-from rapport.language.engine import GenerationRequest
 from rapport.store import Store
 
-from .answer import Answer, Usage
+from .answer import Answer
 from .bundle import Bundles
+from .holding import Chunk
 from .ledger import Ledger
 from .minds import Minds
 from .parties import Parties
-from .plan import Plan, Speech
+from .plan import Plan
 from .planner import Planner
 from .ranking import Ranking, Writer
 from .reading import Reader
 from .rows import response_block
+from .saying import Saying
+from .speech import Speech
 from .wire import ChatRequest
-
-DEADLINE_S = 60.0
-CHUNK_S = 0.05
-"""Text of so long goes out together: one chunk a token costs four times the throughput."""
-GUARD_EVERY = 200
-"""Characters of a streamed reply between two looks of the output guard."""
 
 
 class Exchanges:
@@ -48,9 +44,9 @@ class Exchanges:
         explore: float | None = None,
     ) -> None:
         self.store, self.bundles, self._ledger = store, bundles, ledger
-        self._reader, self._minds, self._parties, self._writer = reader, minds, parties, writer
+        self._reader, self._parties = reader, parties
         self._planner = Planner(minds, explore=explore)
-        self._ranking = Ranking(writer, reader)
+        self._ranking, self._saying = Ranking(writer, reader), Saying(writer, reader)
 
     async def answer(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Answer:
         """Choose a reply and start saying it.
@@ -62,18 +58,21 @@ class Exchanges:
         plan = await asyncio.to_thread(self._plan, tenant, asked, header_user)
         if plan.mode == "rerank" and plan.ready is None:
             plan = await self._ranking.rank(plan)
-        speech = Speech(delivered=plan.delivered, usage=Usage())
+        speech = Speech(delivered=plan.delivered)
+        chunks = None
         if asked.stream:
-            await self._ledger.open(plan, speech)
-            pieces = self._streamed(plan, speech)
+            batches = self._streamed(plan, speech)
+            chunks = _with_first(await anext(batches), batches)
         else:
-            pieces = _once(await self._whole(plan, speech))
+            await self._saying.whole(plan, speech)
+            await self._ledger.commit(plan, speech)
+            self._planner.remember(plan)
         return Answer(
             inference_id=plan.decision_id,
             model=asked.model,
             block=lambda: response_block(plan, speech),
-            pieces=pieces,
-            usage=speech.usage,
+            speech=speech,
+            chunks=chunks,
         )
 
     def model_names(self) -> list[str]:
@@ -109,81 +108,39 @@ class Exchanges:
             return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))
         return self._planner.decided(plan)
 
-    async def _whole(self, plan: Plan, speech: Speech) -> str:
-        """Write, guard and commit; only then is there a text to send."""
-        if plan.ready is not None:
-            speech.text = plan.ready
-        else:
-            async for _ in self._written(plan, speech):
-                pass
-        self._guarded(plan, speech)
-        await self._ledger.commit(plan, speech)
-        self._planner.remember(plan)
-        return speech.text
+    async def _streamed(self, plan: Plan, speech: Speech) -> AsyncGenerator[Sequence[Chunk]]:
+        """Open the decision once the engine has answered, then let the reply out as it comes.
 
-    async def _streamed(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
-        """Say the reply of an opened decision as it is written, guarded on the way."""
-        sent, broken_by = "", "failed"
+        The caller takes the first batch before it answers anything, so that what cannot be
+        answered becomes an error and no stream.
+        """
+        chunks = self._saying.streamed(plan, speech)
+        opened, broken_by = False, "failed"
         try:
-            if plan.ready is not None:
-                speech.text = sent = plan.ready
-                yield plan.ready
-            else:
-                async for piece in self._checked(plan, speech):
-                    sent += piece
-                    yield piece
+            async for batch in chunks:
+                if not opened:
+                    await self._ledger.open(plan, speech)
+                opened = True
+                yield batch
             broken_by = ""
         except (GeneratorExit, asyncio.CancelledError):
             broken_by = "client_gone"
             raise
         finally:
+            await chunks.aclose()
             if broken_by:
-                speech.cut_off(sent, reason=broken_by)
-            self._planner.remember(plan)
-            await self._ledger.close(plan, speech)
-
-    async def _checked(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
-        """Let text out as it is made, in chunks; the guard looks every `GUARD_EVERY` characters."""
-        sent, seen, last = 0, 0, time.monotonic()
-        async for _ in self._written(plan, speech):
-            if speech.degraded is None and time.monotonic() - last < CHUNK_S:
-                continue
-            if len(speech.text) - seen >= GUARD_EVERY:
-                seen = len(speech.text)
-                if self._reader.fault(speech.text):
-                    break
-            yield speech.text[sent:]
-            sent, last = len(speech.text), time.monotonic()
-        replaced = self._guarded(plan, speech)
-        if not replaced:
-            yield speech.text[sent:]
-        else:
-            yield ("\n\n" if sent else "") + speech.text
-
-    async def _written(self, plan: Plan, speech: Speech) -> AsyncIterator[str]:
-        """Let the engine write; a slow or dead one is answered for by the approved library."""
-        request = GenerationRequest(
-            request_id=plan.decision_id,
-            messages=plan.prompt(),
-            adapter=plan.adapter[0],
-            sampling=plan.sampling(),
-        )
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                async for delta in self._writer.stream(request, plan.adapter[1]):
-                    speech.hear(delta)
-                    yield delta.text
-        except (UnavailableError, TimeoutError):
-            speech.fall_back(plan.library_reply(), reason="engine")
-
-    def _guarded(self, plan: Plan, speech: Speech) -> bool:
-        """Replace a reply that must not leave; says whether it did."""
-        rule = self._reader.fault(speech.text)
-        if rule is None or plan.delivered == "guard_replaced":
-            return False
-        speech.replace(plan.library_reply(), rule=rule)
-        return True
+                speech.cut_off(reason=broken_by)
+            if opened:
+                self._planner.remember(plan)
+                await self._ledger.close(plan, speech)
 
 
-async def _once(text: str) -> AsyncIterator[str]:
-    yield text
+async def _with_first(
+    first: Sequence[Chunk], rest: AsyncGenerator[Sequence[Chunk]]
+) -> AsyncIterator[Sequence[Chunk]]:
+    try:
+        yield first
+        async for batch in rest:
+            yield batch
+    finally:
+        await rest.aclose()

@@ -10,8 +10,9 @@ from rapport.errors import UnavailableError
 from rapport.store import Change, GroupCommitter
 
 from .parties import Parties
-from .plan import Plan, Speech
+from .plan import Plan
 from .rows import decision_row, reply_turn, user_turn
+from .speech import Speech
 
 
 class Ledger:

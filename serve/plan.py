@@ -1,60 +1,23 @@
-"""The plan of one reply: who answers, under which arm, drawn from what; then what was said."""
+"""The plan of one reply: who answers, under which arm, drawn from what."""
 
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from rapport.arms import Arm, load_menu
-from rapport.language.engine import Delta
+from rapport.language.engine import GenerationRequest
 from rapport.language.library import approved_reply
 from rapport.language.prompts import Message, build
 from rapport.language.sampling import Sampling
 from rapport.policy.features import Situation
 from rapport.schema import new_id
 
-from .answer import Usage
 from .bundle import Bundle
 from .minds import Mind
 from .reading import Reading
-from .records import Episode, Party
+from .records import Episode, Origin, Party
 from .reranker import Draw, situation
 from .router import Route
 from .wire import ChatRequest, Mode
-
-Origin = Literal["adapter", "base", "library", "fallback"]
-
-
-@dataclass
-class Speech:
-    """What was said; changes while a reply is written."""
-
-    delivered: str
-    usage: Usage
-    text: str = ""
-    origin: Origin | None = None
-    degraded: str | None = None
-    guard: str | None = None
-
-    def hear(self, delta: Delta) -> None:
-        """Take in what the engine wrote."""
-        self.text += delta.text
-        self.usage.tokens_in, self.usage.tokens_out = delta.tokens_in, delta.tokens_out
-        if delta.finish:
-            self.usage.finish = "length" if delta.finish == "length" else "stop"
-
-    def fall_back(self, text: str, *, reason: str) -> None:
-        """Say an approved reply because the engine did not answer."""
-        self.text, self.origin, self.delivered = text, "fallback", "fallback"
-        self.degraded = reason
-
-    def cut_off(self, sent: str, *, reason: str) -> None:
-        """Note that the reply ended before it was whole, with what was sent of it."""
-        self.text, self.delivered, self.degraded = sent, "fallback", reason
-
-    def replace(self, text: str, *, rule: str) -> None:
-        """Say an approved reply in place of one that must not leave."""
-        self.text, self.origin, self.delivered = text, "library", "guard_replaced"
-        self.guard = rule
 
 
 @dataclass(frozen=True)
@@ -123,6 +86,21 @@ class Plan:
             max_tokens=asked.limit_tokens,
             stop=asked.stops,
             seed=seed,
+        )
+
+    def requests(self, *, first: int = 0) -> list[GenerationRequest]:
+        """What the engine is asked for, a request for each of the `n` replies from `first` on."""
+        return [self.request(index=index) for index in range(first, self.asked.n)]
+
+    def request(self, arm: Arm | None = None, *, index: int = 0) -> GenerationRequest:
+        """Ask the engine for one reply: under an arm, or as planned."""
+        sampling = self.sampling()
+        name = f"{self.decision_id}/{arm.name if arm else index}"
+        return GenerationRequest(
+            request_id=name,
+            messages=self.prompt(arm),
+            adapter=self.adapter[0],
+            sampling=replace(sampling, seed=sampling.seed + index),
         )
 
     def library_reply(self) -> str:

@@ -78,13 +78,7 @@ class Ranking:
         return replace(plan, draw=draw, ready=written[draw.index], texts=tuple(written))
 
     async def _write(self, plan: Plan, arm: Arm) -> str:
-        request = GenerationRequest(
-            request_id=f"{plan.decision_id}/{arm.name}",
-            messages=plan.prompt(arm),
-            adapter=plan.adapter[0],
-            sampling=plan.sampling(),
-        )
-        deltas = self._writer.stream(request, plan.adapter[1])
+        deltas = self._writer.stream(plan.request(arm), plan.adapter[1])
         return "".join([delta.text async for delta in deltas]).strip()
 
     async def _fit(self, plan: Plan, kept: Sequence[tuple[Arm, str]]) -> list[float]:

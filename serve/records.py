@@ -4,9 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from rapport.schema import new_id
+
+Origin = Literal["adapter", "base", "upstream", "library", "client", "fallback"]
+"""Who wrote a candidate's text."""
 
 
 @dataclass(frozen=True)

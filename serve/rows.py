@@ -6,8 +6,9 @@ from typing import Any
 from rapport.governance.redaction import redact
 from rapport.schema import CRISIS_FACET, CRISIS_TEXT
 
-from .plan import Plan, Speech
+from .plan import Plan
 from .records import candidate, now, turn_row
+from .speech import Speech
 
 
 def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:

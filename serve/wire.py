@@ -58,7 +58,7 @@ class ChatRequest(BaseModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     stop: str | list[str] | None = None
     seed: int | None = None
-    n: int = Field(default=1, ge=1, le=1)
+    n: int = Field(default=1, ge=1, le=8)
     user: str | None = None
     safety_identifier: str | None = None
     metadata: dict[str, str] | None = None

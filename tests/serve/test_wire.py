@@ -39,7 +39,7 @@ def test_content_parts_count_as_their_text():
         ({"max_tokens": 0}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"rapport::user": {"name": "x"}}, "rapport::user.name"),
-        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
         ({"temperature": "warm secret"}, "temperature"),
     ],
 )

@@ -1,9 +1,9 @@
 """The engine protocol: requests go in at any time, text comes out step by step."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ class GenerationRequest:
     adapter: str | None = None
     """Name of a loaded adapter; none is the base model."""
     sampling: Sampling = field(default_factory=Sampling)
+    wire: bytes | None = None
+    """The whole request in the OpenAI API's JSON, for an engine that is such a server itself; it
+    holds prompt and sampling once more, in the client's own bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,13 @@ class Delta:
     tokens_in: int
     tokens_out: int
     """Tokens of the reply so far, its end token not counted."""
+    index: int = 0
+    """Which of several replies to one request."""
+    chunk: Mapping[str, Any] | None = None
+    """What a server sent, in the OpenAI API's words: a chunk of a stream, or a whole completion.
+    `text` and `finish` are then its first choice's."""
+    cost: float | None = None
+    """Price of the reply so far, in the currency of the configured prices; none if not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
