@@ -13,7 +13,6 @@ Gateway, router and reranker are plain classes; only this module wraps them for 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -24,10 +23,10 @@ from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 
 from rapport.affect.scorers import load_scorer
-from rapport.config import ENCODER_URI, LANGUAGE_URI, Config
+from rapport.config import ENCODER_URI, LANGUAGE_URI, HomeConfig
 from rapport.governance.guard import Guard
 from rapport.governance.tenants import load_tenants
-from rapport.home import Home
+from rapport.home import home_of
 from rapport.language.engine import Delta, GenerationRequest
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
@@ -48,10 +47,9 @@ from .reading import Reader
 BASE_MODEL = "smollm2-135m-instruct"
 
 
-class AppConfig(Config):
+class AppConfig(HomeConfig):
     """Arguments of `build`; `serve/config.yaml` holds them under `args`."""
 
-    home: Path = Path(".rapport")
     topology: Literal["fused"] = "fused"
     encoder: str = ENCODER_URI
     language_model: str = LANGUAGE_URI
@@ -108,7 +106,7 @@ class Light:
 
 def join(config: AppConfig, writer: Writer) -> Light:
     """Join gateway, router and reranker over a home; no Ray needed."""
-    home = Home(config.home)
+    home = home_of(config)
     encoder, scorer = load_encoder(config.encoder), load_scorer(home.root / "models")
     store = open_store(home.store_url)
     committer = GroupCommitter(store)

@@ -17,7 +17,7 @@ from rapport.config import resolve
 from rapport.errors import RapportError
 from rapport.governance.access import fresh_key, key_hash
 from rapport.governance.tenants import EMBEDDED_TENANT
-from rapport.home import Home
+from rapport.home import Home, home_of
 from rapport.store import open_store
 
 from .app import AppConfig, build
@@ -33,7 +33,7 @@ def main() -> int:
     try:
         flags = {"home": arguments.home, "explore": arguments.explore}
         config = resolve(AppConfig, file=arguments.config, flags=flags)
-        home = Home(config.home)
+        home = home_of(config)
         config = config.model_copy(update={"home": home.root})
         with home.lock("serve"), ray_session(home):
             # After Ray's start: it puts its own handler in place.

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from rapport.errors import ConfigError
 
@@ -42,11 +42,19 @@ class SmokeConfig(Config):
     """Settings of the simulated log that the steps begin with."""
 
 
-class JobConfig(Config):
-    """What every job takes."""
+class HomeConfig(Config):
+    """Which installation: taken by serving, by every job, and by commands that open the store."""
 
     home: Path = Path(".rapport")
     """Folder of this installation's lake, store, releases and logs."""
+    store: SecretStr | None = None
+    """URL of the store, postgresql+psycopg://USER:PASSWORD@HOST/NAME for more than one gateway;
+    default SQLite in the home. In the environment RAPPORT_STORE."""
+
+
+class JobConfig(HomeConfig):
+    """What every job takes."""
+
     lake: LakeConfig = LakeConfig()
     tenant: str = "default"
     seed: int = 0

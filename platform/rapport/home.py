@@ -12,7 +12,9 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rapport.config import HomeConfig
 from rapport.errors import ConfigError, LockedError
+from rapport.scratch import replace_text
 
 _PLAIN = re.compile(r"[\w/.+=@,~-]+", flags=re.ASCII)
 
@@ -23,17 +25,18 @@ class Home:
     Args:
         root: The folder.
         make: False creates nothing, to look at a home that may not exist.
+        store: URL of a store elsewhere; none for the home's own SQLite file.
 
     Raises:
         ConfigError: A path with a space or another sign that the lake's readers take for an escape.
     """
 
-    def __init__(self, root: Path, *, make: bool = True) -> None:
+    def __init__(self, root: Path, *, make: bool = True, store: str | None = None) -> None:
         self.root = root.absolute()
         if not _PLAIN.fullmatch(str(self.root)):
             remedy = "name one of ASCII letters, digits and /._-+=@,~: table readers miss others"
             raise ConfigError("--home", str(self.root), remedy)
-        self._make = make
+        self._make, self._store = make, store
         if make:
             self.root.mkdir(parents=True, exist_ok=True)
 
@@ -59,8 +62,30 @@ class Home:
 
     @property
     def store_url(self) -> str:
-        """SQLAlchemy URL of the embedded store."""
+        """SQLAlchemy URL of the store: the one named, else of SQLite's file in this home.
+
+        A home that was opened with a store elsewhere remembers where, so that nobody erases or
+        relays from an empty file of its own.
+
+        Raises:
+            ConfigError: No store is named, and this home's lies elsewhere.
+        """
+        note = self.root / "store.at"
+        if self._store is not None:
+            place = _place(self._store)
+            if self._make and not (note.exists() and _first_line(note) == place):
+                replace_text(note, place + "\n")
+            return self._store
+        if note.exists():
+            remedy = f"this home's store is at {_first_line(note)}: set RAPPORT_STORE to its URL"
+            raise ConfigError("store", None, f"{remedy}, or delete {note} to begin a new one")
         return f"sqlite:///{self.root / 'store.db'}"
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store to look into; opening one makes it."""
+        own = self.root / "store.db"
+        return self.store_url != f"sqlite:///{own}" or own.exists()
 
     @property
     def tenants(self) -> Path:
@@ -141,6 +166,18 @@ class Home:
         if self._make:
             path.mkdir(exist_ok=True)
         return path
+
+
+def home_of(config: HomeConfig, *, make: bool = True) -> Home:
+    """Open the home that a configuration names, with its store."""
+    store = config.store.get_secret_value() if config.store else None
+    return Home(config.home, make=make, store=store)
+
+
+def _place(url: str) -> str:
+    """Where a store lies, without who opens it and how."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def _first_line(path: Path) -> str:

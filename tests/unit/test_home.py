@@ -2,8 +2,9 @@ import multiprocessing
 
 import pytest
 
+from rapport.config import HomeConfig, resolve
 from rapport.errors import ConfigError, LockedError
-from rapport.home import Home, user_key
+from rapport.home import Home, home_of, user_key
 
 
 def _hold(root, ready, done):
@@ -63,3 +64,29 @@ def test_a_home_whose_tables_could_not_be_read_is_refused_at_once(tmp_path, name
     with pytest.raises(ConfigError, match="--home"):
         Home(tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+ELSEWHERE = "postgresql+psycopg://me:hush@db.example/rapport?sslpassword=hush"
+
+
+def test_the_store_is_the_homes_own_until_another_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAPPORT_STORE", raising=False)
+    own = home_of(resolve(HomeConfig, flags={"home": tmp_path}))
+    assert own.store_url == f"sqlite:///{tmp_path / 'store.db'}"
+    assert not own.has_store
+    monkeypatch.setenv("RAPPORT_STORE", ELSEWHERE)
+    config = resolve(HomeConfig, flags={"home": tmp_path})
+    assert "hush" not in f"{config!r} {config.model_dump_json()}"
+    named = home_of(config)
+    assert named.store_url == ELSEWHERE
+    assert named.has_store
+
+
+def test_a_home_whose_store_is_elsewhere_is_not_opened_without_it(tmp_path):
+    assert Home(tmp_path, store=ELSEWHERE).store_url == ELSEWHERE
+    with pytest.raises(ConfigError, match="set RAPPORT_STORE") as caught:
+        _ = Home(tmp_path).has_store
+    assert "postgresql+psycopg://db.example/rapport" in str(caught.value)
+    assert "hush" not in f"{caught.value} {(tmp_path / 'store.at').read_text()}"
+    (tmp_path / "store.at").unlink()
+    assert Home(tmp_path).store_url.startswith("sqlite")

@@ -16,6 +16,7 @@ from rapport.cli.options import (
     JsonOption,
     LakeOption,
     SeedOption,
+    opened_home,
     plainly,
 )
 from rapport.cli.printing import print_ingested, print_rows
@@ -175,7 +176,7 @@ def erase(
     """Remove users from store, lake and work files for good; a user nobody knows is 0 rows."""
     from rapport.pipeline.erasure import erase_users
 
-    opened = Home(home)
+    opened = opened_home(home)
     show(erase_users(opened, _lake(opened, lake), user_ids, tenant=tenant), as_json=json_)
 
 

@@ -8,7 +8,9 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
+from rapport.config import HomeConfig, resolve
 from rapport.errors import RapportError
+from rapport.home import Home, home_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,6 +26,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 SeedOption = Annotated[int, typer.Option("--seed", help="Seeds every random choice.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Run even if nothing changed.")]
 DEFAULT_HOME = Path(".rapport")
+
+
+def opened_home(home: Path) -> Home:
+    """Open a home with the store that RAPPORT_STORE names, for commands that look into it."""
+    return home_of(resolve(HomeConfig, flags={"home": home}))
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:

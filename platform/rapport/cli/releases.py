@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, plainly
+from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_home, plainly
 from rapport.cli.printing import print_rows
 from rapport.cli.verdicts import print_verdict
 from rapport.errors import GateRefusedError, UnknownNameError
@@ -128,7 +128,7 @@ def promote_(
     from rapport.lake import Lake
     from rapport.pipeline.promotion import promote_named
 
-    opened = Home(home)
+    opened = opened_home(home)
     verdict = _verdict(opened, name)
     result = promote_named(opened, Lake(opened.lake), name, dry_run=dry_run)
     if verdict and not json_:

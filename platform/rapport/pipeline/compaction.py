@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rapport.governance.tenants import load_tenants
-from rapport.home import Home
+from rapport.home import Home, home_of
 from rapport.lake import Lake, lake_of
 from rapport.lake.care import TEXT_TABLES, Size
 from rapport.pipeline.settings import CompactConfig
@@ -37,7 +37,7 @@ def compact_lake(config: CompactConfig) -> dict[str, Any]:
         `removed` files, `kept` versions by table; `stopped_by` the budget, between two tables.
     """
     started = time.monotonic()
-    home, lake = Home(config.home), lake_of(config)
+    home, lake = home_of(config), lake_of(config)
     before = _size(lake)
     blanked, marked = _enforce_retention(home, lake)
     removed, kept, left = 0, {}, []
@@ -96,7 +96,7 @@ def _has(lake: Lake, table: str, tenant: str, before: datetime) -> bool:
 
 
 def _blank_store(home: Home, limits: Mapping[str, datetime]) -> int:
-    if not limits or not (home.root / "store.db").exists():
+    if not limits or not home.has_store:
         return 0
     store = open_store(home.store_url)
     try:

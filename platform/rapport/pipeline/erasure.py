@@ -73,7 +73,7 @@ def erase_users(
 
 
 def _from_store(home: Home, keys: Collection[str]) -> dict[str, int]:
-    if not (home.root / "store.db").exists():
+    if not home.has_store:
         return {}
     store = open_store(home.store_url)
     try:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rapport.config import JobConfig
-from rapport.home import Home
+from rapport.home import home_of
 from rapport.lake import lake_of
 from rapport.store import open_store, relay
 
@@ -14,7 +14,7 @@ ABANDONED_AFTER = timedelta(minutes=10)
 
 def relay_all(config: JobConfig) -> dict[str, Any]:
     """Close decisions whose process died, then move everything that waits to the lake."""
-    store = open_store(Home(config.home).store_url)
+    store = open_store(home_of(config).store_url)
     try:
         abandoned = store.close_abandoned(datetime.now(UTC) - ABANDONED_AFTER)
         return {**relay(store, lake_of(config)), "abandoned": abandoned}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rapport.config import JobConfig
-from rapport.home import Home
+from rapport.home import home_of
 from rapport.lake import Lake
 from rapport.pipeline.job import Job, Result, Snapshot, reasons_to_run, snapshot
 from rapport.pipeline.ports import Desk
@@ -19,7 +19,7 @@ def plan(job: Job[Any], config: JobConfig, *, name: str, forced: bool = False) -
         `would_run` and `because`; `reads` and `writes`, tables with version and rows, parts with
         their digest; `seconds` and what they are `estimated_from`; the resolved `settings`.
     """
-    home = Home(config.home, make=False)
+    home = home_of(config, make=False)
     desk = Desk(config, home, Lake(config.lake.uri or home.lake))
     found, last = snapshot(desk, job.reads), desk.runs.latest(name)
     reasons = ["--force"] if forced else reasons_to_run(desk, found=found, last=last)

@@ -156,7 +156,7 @@ def _files(path: str) -> list[Path]:
 
 def _outbox(desk: Desk) -> str | None:
     """`empty` when every row arrived and no reply is under way; always new otherwise."""
-    if not (desk.home.root / "store.db").exists():
+    if not desk.home.has_store:
         return None
     store = open_store(desk.home.store_url)
     try:

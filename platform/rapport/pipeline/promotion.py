@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rapport.home import Home
+from rapport.home import Home, home_of
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.ports import newest_candidate
 from rapport.pipeline.promotion_plan import (
@@ -37,7 +37,7 @@ from rapport.store import UserState, open_store
 
 def promote_release(config: PromoteConfig) -> dict[str, Any]:
     """Publish what was judged and let it serve."""
-    return promote_judged(Home(config.home), lake_of(config), candidate=config.candidate)
+    return promote_judged(home_of(config), lake_of(config), candidate=config.candidate)
 
 
 def promote_judged(home: Home, lake: Lake, *, candidate: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rapport.config import JobConfig
 from rapport.errors import UnknownNameError
-from rapport.home import Home
+from rapport.home import Home, home_of
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.job import C
 from rapport.scratch import clear_stale, scratch_folder
@@ -53,7 +53,7 @@ def rehearsed(config: C) -> Iterator[C]:
     with scratch_folder(shared, SCRATCH) as folder:
         root = folder / "home"
         settled = type(config).model_validate(
-            _placed(config.model_dump(), str(root)) | {"home": root}
+            _placed(config.model_dump(), str(root)) | {"home": root, "store": None}
         )
         prepare(settled)
         yield settled
@@ -62,7 +62,7 @@ def rehearsed(config: C) -> Iterator[C]:
 def prepare(config: JobConfig) -> None:
     """Take the steps that a smoke run names, in the home of its settings."""
     assert config.smoke is not None
-    home = Home(config.home)
+    home = home_of(config)
     base = config.model_dump(include=set(JobConfig.model_fields) - {"smoke", "budget_s"})
     stage = Stage(home, lake_of(config), base, config.smoke.world)
     _simulated(stage)

@@ -15,7 +15,7 @@ from typing import Any
 
 from rapport.config import resolve
 from rapport.errors import GateRefusedError, RapportError, TooLittleDataError
-from rapport.home import Home
+from rapport.home import home_of
 from rapport.lake import lake_of
 from rapport.peak import Peak, peak_memory
 from rapport.pipeline.job import (
@@ -98,7 +98,7 @@ def execute(job: Job[C], config: C, *, name: str, forced: bool = False) -> dict[
     Raises:
         LockedError: The same job runs in this home already.
     """
-    home = Home(config.home)
+    home = home_of(config)
     with home.lock(name) as died:
         clear_stale(home.work)
         desk = Desk(config, home, lake_of(config))

@@ -21,6 +21,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from rapport.errors import ConfigError, UnavailableError
 from rapport.store.tables import meta, metadata
 
+_POSTGRESQL = {
+    "pool_pre_ping": True,  # a restarted server costs nobody a request
+    "pool_timeout": 10,
+    "connect_args": {
+        "connect_timeout": 5,
+        "application_name": "rapport",
+        "options": "-c lock_timeout=5s -c statement_timeout=30s -c synchronous_commit=on",
+    },
+}
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is on disk when it returns
@@ -33,7 +42,10 @@ _TURN = select(meta.c.value).where(meta.c.name == "turn").with_for_update()
 
 
 class Database:
-    """Short transactions on one SQLite file or PostgreSQL database. Thread-safe."""
+    """Short transactions on one SQLite file or PostgreSQL database. Thread-safe.
+
+    Nobody waits for ever: a lock of SQLite's 5 s, one of PostgreSQL's 5 s, a statement 30 s.
+    """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
@@ -75,8 +87,24 @@ class Database:
             yield connection
 
     @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Run PostgreSQL's upkeep, which refuses to be part of a transaction.
+
+        Raises:
+            UnavailableError: The database does not answer, or somebody holds a lock.
+        """
+        apart = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        with _answering(), apart.connect() as connection:
+            yield connection
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a SQLite file."""
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
     def driver(self) -> Iterator[Any]:
-        """Lend the driver's own connection, outside any transaction, for upkeep.
+        """Lend SQLite's own connection, outside any transaction, for upkeep.
 
         Raises:
             UnavailableError: The database does not answer, or somebody else is writing.
@@ -115,10 +143,14 @@ def _answering() -> Iterator[None]:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-        engine = create_engine(parsed, hide_parameters=True)
+        settings = _POSTGRESQL if parsed.get_backend_name() == "postgresql" else {}
+        engine = create_engine(parsed, hide_parameters=True, **settings)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         masked = url.partition("@")[2] or url
-        remedy = f"write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME ({error})"
+        remedy = (
+            "write sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME with "
+            f"rapport-platform[postgres] installed ({error})"
+        )
         raise ConfigError("store", masked, remedy) from error
     if parsed.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

@@ -1,16 +1,13 @@
 """What the store forgets: users, and texts that are past their time."""
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select, tuple_, update
 
-from rapport.errors import UnavailableError
 from rapport.store import tables
-from rapport.store.database import Database
 
 _CHUNK = 400  # values of one statement; SQLite binds at most 32,766
 _PAGE = 1000
@@ -57,22 +54,6 @@ def blank_texts(connection: Connection, *, tenant: str, before: int) -> int:
             connection.execute(update(tables.outbox).where(mine).values(payload=_dumped(row)))
             blanked += 1
     return blanked
-
-
-def scrub(database: Database) -> None:
-    """Leave no byte of deleted rows in SQLite's files; other writers wait meanwhile.
-
-    PostgreSQL frees the room by its own vacuum, and its log and backups are its operator's.
-
-    Raises:
-        UnavailableError: Somebody is reading or writing; run it again.
-    """
-    with database.driver() as connection:
-        if not isinstance(connection, sqlite3.Connection):
-            return
-        connection.execute("VACUUM")
-        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise UnavailableError("somebody reads the store for longer than 5 s; run it again")
 
 
 def _erase_chunk(connection: Connection, keys: Sequence[str]) -> Counter[str]:

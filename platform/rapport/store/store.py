@@ -14,6 +14,7 @@ from rapport.store.database import Database
 from rapport.store.keys import Keys
 from rapport.store.outbox import Outbox
 from rapport.store.records import Change, Episode, Rows, decoded
+from rapport.store.scrubbing import scrub
 from rapport.store.switches import Switches
 from rapport.store.users import UserState, read_state, write_states
 from rapport.store.writes import write
@@ -168,7 +169,7 @@ class Store:
             return write_states(connection, states)
 
     def erase_users(self, user_keys: Collection[str]) -> dict[str, int]:
-        """Delete everything about some users so that no byte stays in SQLite's files.
+        """Delete everything about some users so that no byte stays in the database's files.
 
         Nobody may serve meanwhile: what is being said would be written again. Safe to repeat.
 
@@ -180,7 +181,7 @@ class Store:
         """
         with self._database.writing() as connection:
             counts = forgetting.erase_users(connection, user_keys)
-        forgetting.scrub(self._database)
+        scrub(self._database)
         return counts
 
     def blank_texts(self, tenant: str, *, before: datetime) -> int:
@@ -195,8 +196,8 @@ class Store:
             )
 
     def scrub(self) -> None:
-        """Leave no byte of deleted rows in SQLite's files; other writers wait meanwhile."""
-        forgetting.scrub(self._database)
+        """Leave no byte of deleted rows in the database's files; others wait meanwhile."""
+        scrub(self._database)
 
     def key_tenant(self, key_hash: str) -> str | None:
         """Tenant of a valid key, none for one unknown, expired or revoked."""

@@ -77,6 +77,17 @@ def test_a_hundred_users_leave_a_lake_of_a_hundred_thousand_turns(home):
     say(f"100 of 1,000 users erased: {counts['rows']:,} rows of a home of {before:,} bytes")
 
 
+def test_a_store_elsewhere_is_erased_from_too(tmp_path, postgres):
+    url = postgres.database()
+    home = Home(tmp_path / "home", store=url)
+    lake = fill(home)
+    assert erase(home, lake)["store"]["turns"] > 0
+    assert erase(home, lake)["store"] == {}
+    with pytest.raises(ConfigError, match="RAPPORT_STORE"):
+        erase(Home(home.root), lake)
+    postgres.drop(url)
+
+
 def test_erasing_again_finds_nothing_and_touches_nothing(home):
     lake = fill(home)
     erase(home, lake)
@@ -152,7 +163,7 @@ import os, signal, sys
 from pathlib import Path
 from rapport.home import Home
 from rapport.lake import Lake
-import rapport.lake.lake, rapport.pipeline.erasure as erasure, rapport.store.forgetting as store
+import rapport.lake.lake, rapport.pipeline.erasure as erasure, rapport.store.store as store
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

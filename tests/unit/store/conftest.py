@@ -1,21 +1,12 @@
-import os
-
 import pytest
-from sqlalchemy import create_engine
 
-from rapport.store import open_store, tables
+from rapport.store import open_store
 
 
 @pytest.fixture
-def url(tmp_path):
-    """An empty store; `RAPPORT_TEST_STORE_URL` names another database to run these tests on."""
-    other = os.environ.get("RAPPORT_TEST_STORE_URL")
-    if other is None:
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    engine = create_engine(other)
-    tables.metadata.drop_all(engine)
-    engine.dispose()
-    return other
+def url(store_url):
+    """An empty store: every test here runs on both databases."""
+    return store_url
 
 
 @pytest.fixture

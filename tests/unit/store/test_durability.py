@@ -35,8 +35,7 @@ for thread in range(4):
 
 
 @pytest.mark.parametrize("acknowledged", [1, 40])
-def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path, acknowledged):
-    url = f"sqlite:///{tmp_path / 'store.db'}"
+def test_a_killed_server_loses_nothing_it_acknowledged(url, tmp_path, acknowledged):
     server = subprocess.Popen(
         [sys.executable, "-c", SERVE_AND_SAY, url],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(PLATFORM)},

@@ -1,18 +1,8 @@
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from rapport.store import open_store
 from rapport.testing import a_decision, a_turn
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    yield store
-    store.close()
 
 
 def waiting(store):
