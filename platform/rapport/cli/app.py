@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rapport.cli.evaluating import evaluate_app
 from rapport.cli.options import (
     DEFAULT_HOME,
     ForceOption,
@@ -21,6 +22,7 @@ from rapport.cli.options import (
 )
 from rapport.cli.printing import print_ingested, print_rows
 from rapport.cli.releases import release_app
+from rapport.cli.reporting import report
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
 from rapport.cli.verdicts import print_verdict
 from rapport.home import Home
@@ -36,6 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(release_app, name="release")
+app.command(epilog="Example: rapport report --out report")(report)
+app.add_typer(evaluate_app, name="evaluate")
 models_app = typer.Typer(help="Models: pinned, hashed, cached.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 

@@ -75,6 +75,31 @@ class Conversations:
         ]
         return sorted(rows, key=lambda row: -row["nlp x rec"])
 
+    def side_by_side(self, user: SimulatedUser) -> dict[str, Any]:
+        """Ask the base model, as a control user, and personalised; dry runs, so no trace is left.
+
+        Returns:
+            `message`, `replies` by who answered, and `notes` on them.
+        """
+        message = user.first_message()
+        said: Messages = [{"role": "user", "content": message}]
+        ways = {
+            "base model": {"model": self._base_model()},
+            "control": {"rapport::mode": "control"},
+            "personalised": {"rapport::mode": "arm_first"},
+        }
+        replies, notes = {}, {}
+        for name, extra in ways.items():
+            replies[name], block = self._ask(user, said, {**extra, "rapport::dryrun": True})
+            if name == "personalised":
+                notes[name] = f"{block['persona_id']}, {block['arm']}, {block['propensity']:.2f}"
+        return {"message": message, "replies": replies, "notes": notes}
+
+    def _base_model(self) -> str:
+        """Name under which the language model itself is served."""
+        names = [model.id for model in self._client.models.list()]
+        return next(name for name in names if not name.startswith("rapport") and ":" not in name)
+
     def _converse(self, user: SimulatedUser) -> None:
         try:
             left = self._each

@@ -15,6 +15,7 @@ from rapport.cli.stages import run_stage
 from rapport.config import ENCODER_URI, LANGUAGE_URI
 from rapport.errors import DataError
 from rapport.home import Home
+from rapport.report.facts import Facts, keep_shown
 from rapport.simulation import SimulationConfig, generate, write
 from rapport.simulation.live import SimulatedUser
 
@@ -24,6 +25,8 @@ TALKERS = 16
 """Simulated users who talk; eight at once."""
 TALK_S = 240
 """Seconds after which they stop in any case; 2 cores need 80 to 120."""
+SHOWN = 3
+"""Messages answered in three ways, for the report."""
 GUIDE_MINUTES = 14.0
 """Length that the budgets in the jobs' configurations add up to."""
 
@@ -82,8 +85,10 @@ def run_demo(
         _learn_what(demo)
         outcome = _serve(demo)
         verdict = _learn_again(demo)
+        page = _write_page(demo)
     report.summary(demo.results, outcome, verdict)
     report.stage_table(demo.stages, time.monotonic() - started)
+    report.say(f"The report: {page}")
     if as_json:
         report.as_json(demo.results, outcome)
 
@@ -134,7 +139,7 @@ def _learn_what(demo: Demo) -> None:
 
 def _catch_harm(demo: Demo) -> None:
     """Let the gate judge an honest and a harmful policy on this log, whose truth is known."""
-    from rapport.cli.caught import print_catch
+    from rapport.cli.caught import catch_lines, catch_rows, print_catch
     from rapport.evaluation.verdict import GateSettings
     from rapport.lake import Lake
     from rapport.pipeline.catching import catch_harm_in
@@ -155,6 +160,8 @@ def _catch_harm(demo: Demo) -> None:
         report.say(f"No harm could be planted for the gate to catch: {error}")
         return
     print_catch(catch)
+    told = {"rows": catch_rows(catch), "lines": catch_lines(catch)}
+    keep_shown(demo.home, "caught", {**told, "reasons": catch.harmful.verdict.reasons})
     sizes = {"n": catch.harmful.verdict.n}
     demo.note("the gate catches harm", started, {"runner": "one process", **sizes})
 
@@ -172,6 +179,8 @@ def _serve(demo: Demo) -> Outcome:
         )
         outcome = talks.hold(users)
         outcome.ranked = talks.ranked_list(users[0])
+        shown = [talks.side_by_side(user) for user in users[:SHOWN]]
+    keep_shown(demo.home, "side_by_side", shown)
     sizes = {"decisions": len(outcome.exchanges), "feedback": outcome.feedback}
     demo.note("conversations", started, {"runner": "openai SDK over HTTP", **sizes})
     return outcome
@@ -184,3 +193,15 @@ def _learn_again(demo: Demo) -> dict[str, Any]:
     demo.stage("compute_rewards", label="compute_rewards again")
     demo.stage("train_policy", label="train_policy again", search="false")
     return demo.stage("evaluate_release", label="evaluate_release again")
+
+
+def _write_page(demo: Demo) -> Path:
+    """The report on all of it, with what the demo showed."""
+    from rapport.lake import Lake
+    from rapport.report.page import write_report
+
+    started = time.monotonic()
+    facts = Facts(demo.home, Lake(demo.home.lake), "default")
+    page = write_report(facts, demo.home.root / "report")
+    demo.note("report", started, {"runner": "one process"})
+    return page

@@ -11,8 +11,8 @@ Status = Literal["passed", "failed", "skipped"]
 TOO_LITTLE = "too little data"
 OBSERVED = "observed"
 """The reading of silence as if it were chance; see `rapport.evaluation.evidence`."""
-_Z_BOUND = 1.6449  # one-sided 95 %
-_Z_POWER = 0.8416  # 80 % of repetitions
+Z_BOUND = 1.6449  # one-sided 95 %
+Z_POWER = 0.8416  # 80 % of repetitions
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Gain:
     def needed_share(self, bound: float) -> float | None:
         """Times the data at which the lower bound exceeds `bound` in 80 % of cases."""
         over = self.estimate - bound
-        return ((_Z_BOUND + _Z_POWER) * self.stderr / over) ** 2 if over > 0 else None
+        return ((Z_BOUND + Z_POWER) * self.stderr / over) ** 2 if over > 0 else None
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,14 @@ class Verdict:
         return {**asdict(self), "too_little_data": list(self.too_little_data)}
 
 
+def rows_of(stated: Mapping[str, Any]) -> list[Row]:
+    """The comparisons of a verdict read back from `verdict.json`."""
+    return [
+        Row(**{**row, "silence": {name: Gain(**gain) for name, gain in row["silence"].items()}})
+        for row in stated["rows"]
+    ]
+
+
 def needed_rows(rows: Sequence[Row], *, sample: Mapping[str, float], n: int) -> int | None:
     """Decisions at which what failed for lack of data would pass, two digits, rounded up.
 
@@ -194,10 +202,10 @@ def error_rates(rows: Sequence[Row]) -> dict[str, float]:
     """
     overall = [row.stderr for row in rows if row.group == "overall" and row.stderr is not None]
     groups = [row for row in rows if "/" in row.group and row.stderr]
-    passes = [_normal_cdf(-(row.bound or 0.0) / (row.stderr or 1.0) - _Z_BOUND) for row in groups]
+    passes = [_normal_cdf(-(row.bound or 0.0) / (row.stderr or 1.0) - Z_BOUND) for row in groups]
     return {
         "false_promotion": 0.05,
-        "detectable_gain": (_Z_BOUND + _Z_POWER) * max(overall, default=0.0),
+        "detectable_gain": (Z_BOUND + Z_POWER) * max(overall, default=0.0),
         "false_refusal": 1.0 - prod(passes),
     }
 

@@ -1,0 +1,1 @@
+"""The report: what a home's log holds and proves, as one page for people."""

@@ -1,0 +1,89 @@
+"""The gate's verdicts: at work on planted policies, and on the release that serves."""
+
+from typing import Any
+
+from rapport.evaluation.verdict import Row, rows_of
+from rapport.report import figures
+from rapport.report.blocks import Block, Section, Table, signed, within
+from rapport.report.facts import Facts
+
+_GAIN = "gain in reward units a decision"
+
+
+def planted(facts: Facts) -> Section | None:
+    """The demo's honest and harmful candidate; none where no demo ran on a log with known truth."""
+    caught = facts.kept("caught")
+    if caught is None:
+        return None
+    lead = [
+        "Two policies with the same average gain were put before the gate on this very log, whose "
+        "truth the simulator knows. One takes from one persona what it gives to the others.",
+        *caught["lines"],
+        *(f"Refused because: {reason}" for reason in caught["reasons"]),
+    ]
+    columns = ("policy", "group", "estimated", "lower bound", "true")
+    rows = [[row[name] for name in columns] for row in caught["rows"]]
+    return Section(
+        "Would harm be caught?", lead, [Table("Gains in reward units a decision", columns, rows)]
+    )
+
+
+def judged(facts: Facts) -> Section:
+    """The verdict in words, with every comparison it rests on."""
+    verdict = facts.verdict
+    if verdict is None:
+        return Section("The gate's verdict", ["No candidate was judged yet: rapport run."])
+    rows = rows_of(verdict)
+    return Section("The gate's verdict", _words(verdict, rows), [*_plot(rows), _table(rows)])
+
+
+def _words(verdict: dict[str, Any], rows: list[Row]) -> list[str]:
+    overall = next(row for row in rows if (row.group, row.estimator) == ("overall", "dr"))
+    settings = verdict["settings"]
+    said = [
+        f"{'Promoted' if verdict['promoted'] else 'Refused'}: the candidate is expected to earn "
+        f"{signed(overall.estimate)} reward units a decision more than the policy that wrote the "
+        f"log (at least {signed(overall.low)} with 95 % confidence; n {overall.n:,}).",
+        f"No persona or declared group may seem to lose more than {settings['margin']:g}; nobody "
+        f"may drift more than {settings['drift']:g} below the first release or control.",
+    ]
+    said += [f"It was refused because {reason}." for reason in verdict["reasons"]]
+    if verdict["too_little_data"]:
+        kept = ", ".join(verdict["too_little_data"])
+        said.append(f"Too little data to judge, so the old policy stays there: {kept}.")
+    return [*said, *(f"{note[0].upper()}{note[1:]}." for note in verdict["notes"])]
+
+
+def _plot(rows: list[Row]) -> list[Block]:
+    shown = [row for row in rows if row.estimator == "dr" and row.gains]
+    told = figures.Told(
+        "gate",
+        f"{_GAIN.capitalize()}, doubly robust, with one-sided 95 % bounds; dashed: the bounds "
+        f"asked for; n {max(row.n for row in shown):,} decisions of gate users",
+        "Gain of the candidate over the logging policy, overall and for each group: "
+        + "; ".join(f"{row.group} {signed(row.estimate)}" for row in shown),
+    )
+    found = [(row.estimate or 0.0, row.low or 0.0, row.high or 0.0) for row in shown]
+    bounds = sorted({row.bound for row in shown if row.bound is not None})
+    return [figures.estimates(told, [row.group for row in shown], found, unit=_GAIN, marks=bounds)]
+
+
+def _table(rows: list[Row]) -> Table:
+    return Table(
+        "Comparisons, each under three readings of silence: as told, each answer standing for the "
+        "silent ones like it, and the worst for every silence",
+        ("compared", "by", "n", "gain", "bounds", "lowest reading", "above", "result"),
+        [
+            (
+                row.group,
+                row.estimator,
+                row.n or None,
+                signed(row.estimate),
+                within(row.low, row.high),
+                signed(min((gain.low for gain in row.gains.values()), default=None)),
+                signed(row.bound, 2),
+                row.note or row.status,
+            )
+            for row in rows
+        ],
+    )

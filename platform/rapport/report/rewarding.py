@@ -1,0 +1,73 @@
+"""What people gave back: rewards by persona, by arm and by policy, against control."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rapport.policy.dataset import PolicyDataset
+from rapport.policy.features import NO_ARM
+from rapport.report import figures
+from rapport.report.blocks import Figure, Section
+from rapport.report.facts import Facts
+from rapport.report.outcomes import intervals, labelled, means
+
+_UNIT = "mean reward a decision, -1 to 1"
+CONTROL = "control"
+
+
+def rewards(facts: Facts) -> Section:
+    """The section."""
+    title = "What people gave back"
+    data = facts.data
+    if data is None:
+        return Section(title, [f"Nothing to show: {facts.missing}."])
+    ways = {
+        "persona": ("by persona, control among them", _personas(data)),
+        "arm": ("by arm", _arms(data)),
+        "policy": ("by policy, against the control group", _policies(facts, data)),
+    }
+    plots = [_plot(name, told, labels, data) for name, (told, labels) in ways.items()]
+    share = float(data.reported.mean())
+    lead = [
+        f"Something came back for {share:.0%} of {len(data):,} decisions. A reward weighs what "
+        "was reported: ratings, task success, and the change of the sentiment curve.",
+        "Arms were dealt by a policy, not evenly: differences between arms are no proof that the "
+        "arm made them. The gate corrects for that; this plot does not.",
+    ]
+    return Section(title, lead, [plot for plot in plots if plot is not None])
+
+
+def _plot(name: str, told: str, labels: NDArray[np.str_], data: PolicyDataset) -> Figure | None:
+    found = means(labels, data.reward, data.user).sort("value", descending=True)
+    if not found.height:
+        return None
+    words = figures.Told(
+        f"reward_by_{name}",
+        f"Mean reward {told}, with 95 % intervals over users; n {int(found['n'].sum()):,}",
+        f"Mean reward {told}: "
+        + ", ".join(f"{row[0]} {row[1]:+.3f}" for row in found.select("label", "value").rows()),
+    )
+    return figures.estimates(words, labelled(found), intervals(found), unit=_UNIT)
+
+
+def _personas(data: PolicyDataset) -> NDArray[np.str_]:
+    return np.where(data.control, CONTROL, data.persona)
+
+
+def _arms(data: PolicyDataset) -> NDArray[np.str_]:
+    names = np.array([*data.layout.arms, ""], dtype=np.str_)
+    return np.where(data.action == NO_ARM, "", names[data.action])
+
+
+def _policies(facts: Facts, data: PolicyDataset) -> NDArray[np.str_]:
+    wrote = facts.events("decisions", "decision_id", "policy_version", "release_id", "source")
+    named = wrote.with_columns(
+        label=pl.coalesce(
+            pl.lit("release ") + pl.col("release_id"),
+            pl.col("source") + pl.lit(", policy ") + pl.col("policy_version"),
+            "source",
+        )
+    )
+    found = dict(named.select("decision_id", "label").iter_rows())
+    label = np.array([found.get(each) or "" for each in data.decision_id.tolist()], dtype=np.str_)
+    return np.where(data.control, CONTROL, label)
