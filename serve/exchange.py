@@ -6,7 +6,8 @@ k candidates -> the reply -> guard out -> `ledger.py`: decision, turns and outbo
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from rapport.errors import ServingError
 from rapport.governance.guard import crisis_reply
@@ -22,9 +23,11 @@ from .plan import Plan
 from .planner import Planner
 from .ranking import Ranking, Writer
 from .reading import Reader
+from .records import Party
 from .rows import response_block
 from .saying import Saying
 from .speech import Speech
+from .style import settled
 from .wire import ChatRequest
 
 
@@ -43,9 +46,9 @@ class Exchanges:
         writer: Writer,
         explore: float | None = None,
     ) -> None:
-        self.store, self.bundles, self._ledger = store, bundles, ledger
-        self._reader, self._parties = reader, parties
-        self._planner = Planner(minds, explore=explore)
+        self.store, self.bundles, self.ledger = store, bundles, ledger
+        self.reader, self._parties = reader, parties
+        self.planner = Planner(minds, explore=explore)
         self._ranking, self._saying = Ranking(writer, reader), Saying(writer, reader)
 
     async def answer(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Answer:
@@ -55,7 +58,7 @@ class Exchanges:
             ServingError: The request asks for what cannot be.
             UnavailableError: The store is down; nothing is half-done.
         """
-        plan = await asyncio.to_thread(self._plan, tenant, asked, header_user)
+        plan = await asyncio.to_thread(self._decided, tenant, asked, header_user)
         if plan.mode == "rerank" and plan.ready is None:
             plan = await self._ranking.rank(plan)
         speech = Speech(delivered=plan.delivered)
@@ -65,8 +68,8 @@ class Exchanges:
             chunks = _with_first(await anext(batches), batches)
         else:
             await self._saying.whole(plan, speech)
-            await self._ledger.commit(plan, speech)
-            self._planner.remember(plan)
+            await self.ledger.commit(plan, speech)
+            self.planner.remember(plan)
         return Answer(
             inference_id=plan.decision_id,
             model=asked.model,
@@ -82,7 +85,16 @@ class Exchanges:
         adapters = [f"{base}:{name}" for name in bundle.adapters]
         return ["rapport", *(f"rapport:{name}" for name in personas), base, *adapters]
 
-    def _plan(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
+    def _decided(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
+        plan = self.heard(tenant, asked, header_user)
+        return plan if plan.crisis else self.planner.decided(plan)
+
+    def heard(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
+        """Take a message in: whose it is, where it stands, what it says; a crisis comes first.
+
+        Raises:
+            ServingError: The request asks for what cannot be.
+        """
         started = time.monotonic()
         said = next((m.text for m in reversed(asked.messages) if m.role == "user"), "")
         if not said.strip():
@@ -93,7 +105,7 @@ class Exchanges:
         party = self._parties.party(tenant, asked, header_user)
         episode = self._parties.episode(party, asked)
         party = self._parties.settled(party, episode)
-        reading = self._reader.read(said)
+        reading = self.reader.read(said)
         plan = Plan(
             asked=asked,
             bundle=bundle,
@@ -106,7 +118,13 @@ class Exchanges:
         )
         if reading.verdict.kind == "crisis":
             return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))
-        return self._planner.decided(plan)
+        return replace(plan, style=settled(asked.style, self._preferences(party)))
+
+    def _preferences(self, party: Party) -> Mapping[str, str]:
+        if not party.known or party.protected or not party.allows("memory"):
+            return {}
+        profile = self.store.user(party.tenant, party.user_id)
+        return dict(profile["preferences"]) if profile else {}
 
     async def _streamed(self, plan: Plan, speech: Speech) -> AsyncGenerator[Sequence[Chunk]]:
         """Open the decision once the engine has answered, then let the reply out as it comes.
@@ -119,7 +137,7 @@ class Exchanges:
         try:
             async for batch in chunks:
                 if not opened:
-                    await self._ledger.open(plan, speech)
+                    await self.ledger.open(plan, speech)
                 opened = True
                 yield batch
             broken_by = ""
@@ -131,8 +149,8 @@ class Exchanges:
             if broken_by:
                 speech.cut_off(reason=broken_by)
             if opened:
-                self._planner.remember(plan)
-                await self._ledger.close(plan, speech)
+                self.planner.remember(plan)
+                await self.ledger.close(plan, speech)
 
 
 async def _with_first(

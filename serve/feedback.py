@@ -11,6 +11,7 @@ from rapport.governance.redaction import redact
 from rapport.schema import new_id
 from rapport.store import GroupCommitter, Store
 
+from .deferral import activate
 from .records import now
 from .wire import FeedbackRequest
 
@@ -71,6 +72,7 @@ class Feedbacks:
         if known is not None:
             return known
         value, text, sentiment = self._read(asked)
+        activate(self._store, target)
         return {
             **{name: target[name] for name in _CARRIED},
             "ts": now(),

@@ -15,6 +15,7 @@ from rapport.schema import new_id
 
 from .exchange import Exchanges
 from .feedback import Feedbacks
+from .rank import RankRequest, Ranks
 from .wire import ChatRequest, FeedbackRequest, error_body, refused
 
 MAX_BODY_BYTES = 1 << 20
@@ -36,6 +37,7 @@ class Gateway:
 
     def __init__(self, exchanges: Exchanges, feedbacks: Feedbacks) -> None:
         self._exchanges, self._feedbacks = exchanges, feedbacks
+        self._ranks = Ranks(exchanges)
 
     def api(self) -> FastAPI:
         """Build the application with all routes."""
@@ -47,6 +49,8 @@ class Gateway:
         api.get("/readyz")(self.readyz)
         api.get("/v1/models")(self.models)
         api.post("/v1/chat/completions", response_model=None)(self.chat)
+        api.post("/v1/rank", response_model=None)(self.rank)
+        api.post("/v1/rank/{decision_id}/activate", response_model=None)(self.activate)
         api.post("/v1/feedback", response_model=None)(self.feedback)
         api.get("/v1/decisions/{decision_id}", response_model=None)(self.decision)
         return api
@@ -80,6 +84,16 @@ class Gateway:
                 headers={**answer.headers(), "cache-control": "no-cache"},
             )
         return JSONResponse(await answer.completion(), headers=answer.headers())
+
+    async def rank(self, request: Request) -> dict[str, Any]:
+        """Choose among the client's actions; without any, say which arm to answer under."""
+        asked = await _body(request, RankRequest)
+        header_user = request.headers.get("x-user-id")
+        return await self._ranks.take(request.state.tenant, asked, header_user)
+
+    async def activate(self, request: Request, decision_id: str) -> dict[str, Any]:
+        """Let a deferred decision count."""
+        return await self._ranks.activate(request.state.tenant, decision_id)
 
     async def feedback(self, request: Request) -> dict[str, Any]:
         """Take feedback on a decision or an episode."""

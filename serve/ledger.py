@@ -7,7 +7,7 @@ streamed reply: decision and user's turn, then the first token ... then decision
 import asyncio
 
 from rapport.errors import UnavailableError
-from rapport.store import Change, GroupCommitter
+from rapport.store import Change, Episode, GroupCommitter
 
 from .parties import Parties
 from .plan import Plan
@@ -63,14 +63,18 @@ class Ledger:
     def _whole(self, plan: Plan, speech: Speech) -> Change:
         rows = [("turns", user_turn(plan)), ("turns", reply_turn(plan, speech))]
         rows.insert(0, ("decisions", decision_row(plan, speech)))
-        return Change.of(rows, episodes=[self._parties.continued(plan, speech.text)])
+        return Change.of(rows, episodes=self._continued(plan, speech))
 
     def _ending(self, plan: Plan, speech: Speech) -> Change:
         return Change.of(
             [("turns", reply_turn(plan, speech))],
             closes=decision_row(plan, speech),
-            episodes=[self._parties.continued(plan, speech.text)],
+            episodes=self._continued(plan, speech),
         )
+
+    def _continued(self, plan: Plan, speech: Speech) -> list[Episode]:
+        """Where the conversation stands, unless nobody told us what was said."""
+        return [self._parties.continued(plan, speech.text)] if speech.text else []
 
 
 def _opening(plan: Plan, speech: Speech) -> Change:

@@ -1,12 +1,13 @@
 """The plan of one reply: who answers, under which arm, drawn from what."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rapport.arms import Arm, load_menu
 from rapport.language.engine import GenerationRequest
 from rapport.language.library import approved_reply
-from rapport.language.prompts import Message, build
+from rapport.language.prompts import Level, Message, build
 from rapport.language.sampling import Sampling
 from rapport.policy.features import Situation
 from rapport.schema import new_id
@@ -14,10 +15,11 @@ from rapport.schema import new_id
 from .bundle import Bundle
 from .minds import Mind
 from .reading import Reading
-from .records import Episode, Origin, Party
+from .records import DecisionMode, Episode, Origin, Party
 from .reranker import Draw, situation
 from .router import Route
-from .wire import ChatRequest, Mode
+from .style import sentence
+from .wire import ChatRequest
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Plan:
     said: str
     base_model: str
     started: float
-    mode: Mode = "observe"
+    mode: DecisionMode = "observe"
     delivered: str = "observed"
     mind: Mind | None = None
     route: Route | None = None
@@ -41,9 +43,15 @@ class Plan:
     ready: str | None = None
     """A text that needs no writing: from the library, chosen by `rerank`, or for a crisis."""
     origin: Origin = "base"
-    texts: tuple[str, ...] = ()
-    """Candidates' texts, in `draw`'s order, where they were written before the draw."""
+    style: Mapping[str, str] = field(default_factory=dict)
+    """Tone, length and language of the reply, as far as anything is known."""
+    degraded: str | None = None
+    """What of the plan could not be done as it was asked for."""
     crisis: bool = False
+    deferred: bool = False
+    """The decision counts only once the client says that it did as it was told."""
+    default: str | None = None
+    """Action that mode `observe` lets pass, whatever would have been drawn."""
     decision_id: str = field(default_factory=new_id)
 
     @property
@@ -54,10 +62,15 @@ class Plan:
         return self.draw.arm
 
     def case(self) -> Situation:
-        """Build what the policy sees."""
+        """Build what the policy sees: no affect of a user who did not agree to its reading."""
         assert self.mind is not None
         where = (self.party.agent_id, self.episode.turn_index + 1)
-        return situation(self.bundle, self.mind, self.reading, route=self.route, where=where)
+        return situation(self.bundle, self.mind, self.seen, route=self.route, where=where)
+
+    @property
+    def seen(self) -> Reading:
+        """The reading as far as the user agreed to it; distress and crisis are always heard."""
+        return self.reading if self.party.allows("infer_affect") else self.reading.neutral()
 
     def in_crisis(self, reply: str) -> "Plan":
         """Answer with the crisis reply: no adapter, no reranker, no policy."""
@@ -74,7 +87,8 @@ class Plan:
         """Messages for the model; unchanged ones where no arm was drawn."""
         messages = [Message(role=m.role, content=m.text) for m in self.asked.messages]
         arm = arm or self.arm
-        return build(messages, arm=arm, level="role" if arm else "base")
+        level: Level = "role" if arm else "base"
+        return build(messages, arm=arm, style=sentence(self.style), level=level)
 
     def sampling(self) -> Sampling:
         """How the reply's tokens are drawn."""
@@ -103,8 +117,8 @@ class Plan:
             sampling=replace(sampling, seed=sampling.seed + index),
         )
 
-    def library_reply(self) -> str:
-        """Choose an approved reply of the arm drawn, else one that asks what was meant."""
-        arm = self.arm or load_menu(self.party.agent_id)["clarify"]
+    def library_reply(self, arm: Arm | None = None) -> str:
+        """Choose an approved reply of an arm, else of the one drawn, else one that asks."""
+        arm = arm or self.arm or load_menu(self.party.agent_id)["clarify"]
         used = [m.text for m in self.asked.messages if m.role == "assistant"]
         return approved_reply(arm, used=used, seed=secrets.randbits(31))

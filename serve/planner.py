@@ -4,13 +4,15 @@ import hashlib
 import secrets
 from dataclasses import replace
 
+import numpy as np
+
 from rapport.policy.behaviour import DISTRESS
 
 from .minds import Mind, Minds
 from .plan import Plan
-from .records import now
+from .records import DecisionMode, now
 from .reranker import Reranker
-from .wire import Mode
+from .router import Route
 
 CONTROL_SHARE = 0.05
 
@@ -24,10 +26,12 @@ class Planner:
 
     def decided(self, plan: Plan) -> Plan:
         """Decide everything that comes before the writing."""
-        plan = self._heard(plan)
+        plan = self.recalled(plan)
         if plan.asked.model.startswith(plan.base_model):
-            return self._named_model(plan)
-        mode = plan.asked.mode or self._default_mode(plan)
+            return _named_model(plan)
+        mode = plan.asked.mode or self.default_mode(plan)
+        if plan.asked.candidates and mode == "arm_first":
+            mode = "rerank"
         if mode == "control":
             return replace(plan, mode="control", delivered="control")
         draw = self._reranker.draw_arm(
@@ -37,7 +41,7 @@ class Planner:
         if mode == "observe":
             return plan
         delivered = "pinned" if ":" in plan.asked.model else "full"
-        return self._adapted(replace(plan, delivered=delivered))
+        return adapted(replace(plan, delivered=delivered))
 
     def remember(self, plan: Plan) -> None:
         """Keep what was heard, where the user agreed to be remembered."""
@@ -48,46 +52,60 @@ class Planner:
             arm = plan.arm.name if plan.arm else None
             self._minds.keep(party.tenant, party.user_id, replace(plan.mind, last_arm=arm))
 
-    def _heard(self, plan: Plan) -> Plan:
+    def recalled(self, plan: Plan) -> Plan:
+        """Take in the message: what is remembered of the user, and which persona he is."""
         party = plan.party
         router = plan.bundle.router
         mind = Mind()
         if party.known and party.allows("memory") and not party.protected:
             mind = self._minds.recall(party.tenant, party.user_id)
         users = router.users if router else None
-        mind = mind.heard(plan.reading, now(), plan.episode.episode_id, users)
-        pinned = plan.asked.model.removeprefix("rapport:")
+        mind = mind.heard(plan.seen, now(), plan.episode.episode_id, users)
         route = None
         if router and mind.vector is not None and party.allows("infer_affect"):
             route = router.route(mind.vector, plan.reading)
-            if pinned != plan.asked.model:
-                route = replace(route, persona_id=pinned, margin=1.0)
-        return replace(plan, mind=mind, route=route)
+        return replace(plan, mind=mind, route=_pinned(plan, route))
 
-    def _default_mode(self, plan: Plan) -> Mode:
+    def default_mode(self, plan: Plan) -> DecisionMode:
+        """Mode of a request that asks for none; `arm_first` stands for any that chooses."""
         if plan.bundle.release_id is None:
             exploring = self._explore is not None and secrets.randbelow(10**6) < self._explore * 1e6
             return "arm_first" if exploring and may_explore(plan) else "observe"
         return "control" if plan.party.known and in_control(plan.party.user_id) else "arm_first"
 
-    def _named_model(self, plan: Plan) -> Plan:
-        _, _, name = plan.asked.model.partition(":")
-        if not name:
-            return plan
-        adapter = (f"{plan.bundle.release_id}/{name}", str(plan.bundle.adapters[name]))
-        return replace(plan, adapter=adapter, origin="adapter", delivered="pinned")
 
-    def _adapted(self, plan: Plan) -> Plan:
-        bundle, route = plan.bundle, plan.route
-        withheld = plan.arm and bundle.library.answers(plan.party.agent_id, plan.arm.name)
-        if withheld and plan.mode == "arm_first":
-            return replace(plan, ready=plan.library_reply(), origin="library")
-        if plan.party.protected:
-            return plan
-        adapter = bundle.adapter(
-            route.persona_id if route else None, route.margin if route else 0.0
-        )
-        return replace(plan, adapter=adapter, origin="adapter" if adapter[0] else "base")
+def adapted(plan: Plan) -> Plan:
+    """Say who writes: the approved library, a persona's adapter, the shared one or the base."""
+    bundle, route = plan.bundle, plan.route
+    withheld = plan.arm and bundle.library.answers(plan.party.agent_id, plan.arm.name)
+    if withheld and plan.mode == "arm_first":
+        return replace(plan, ready=plan.library_reply(), origin="library")
+    if plan.party.protected:
+        return plan
+    adapter = bundle.adapter(route.persona_id if route else None, route.margin if route else 0.0)
+    return replace(plan, adapter=adapter, origin="adapter" if adapter[0] else "base")
+
+
+def _pinned(plan: Plan, route: Route | None) -> Route | None:
+    """Put the persona that the request names in the place of the one found."""
+    name = plan.asked.model.removeprefix("rapport:")
+    if name == plan.asked.model:
+        return route
+    if route is None:
+        share = np.array([float(persona == name) for persona in plan.bundle.layout.personas])
+        return Route(posterior=share, persona_id=name, margin=1.0, n_eff=0.0)
+    return replace(route, persona_id=name, margin=1.0)
+
+
+def _named_model(plan: Plan) -> Plan:
+    """Answer with the base model, or with an adapter by name; a protected user gets no adapter."""
+    _, _, name = plan.asked.model.partition(":")
+    if not name:
+        return plan
+    if plan.party.protected:
+        return replace(plan, delivered="pinned", degraded="adapter:protected")
+    adapter = (f"{plan.bundle.release_id}/{name}", str(plan.bundle.adapters[name]))
+    return replace(plan, adapter=adapter, origin="adapter", delivered="pinned")
 
 
 def may_explore(plan: Plan) -> bool:

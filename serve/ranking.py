@@ -1,4 +1,4 @@
-"""Mode `rerank`: k replies are written under k arms, scored, and one of them is drawn."""
+"""Mode `rerank`: replies under k arms and the client's own are scored, and one of them is drawn."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,19 +6,24 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rapport.arms import Arm
+from rapport.affect.strategy import StrategyScorer
+from rapport.arms import Arm, load_menu
 from rapport.errors import UnavailableError
 from rapport.language.engine import Delta, GenerationRequest
 
 from .persona_model import Pair
 from .plan import Plan
-from .planner import may_explore
+from .planner import adapted, may_explore
 from .reading import Reader
-from .reranker import Reranker
+from .records import joined_reasons
+from .reranker import Option, Reranker
 
 CANDIDATES = 3
 DEADLINE_S = 60.0
+INTENT_FLOOR = 0.25
+"""Where no candidate fits its context better than this, one that asks what was meant joins them."""
 
 
 class Writer(Protocol):
@@ -46,47 +51,97 @@ class Ranking:
     async def rank(self, plan: Plan) -> Plan:
         """Write the candidates and draw one; it is then ready to be said.
 
-        Candidates the output guard refuses leave the set first. With fewer than two left the
-        plan goes on as `arm_first`.
+        Candidates the output guard refuses stay out of the draw. With fewer than two left the
+        plan goes on as `arm_first`, and `degraded` says why: `rerank:no_release`, `rerank:engine`
+        or `rerank:guard`. It also says what else was missing: `rerank:engine` with fewer
+        candidates, `rerank:unscored` or `rerank:no_discriminator` where `rec` alone decides.
         """
-        agent, strategies = plan.party.agent_id, plan.bundle.strategies
+        strategies = plan.bundle.strategies
         if strategies is None:
-            return replace(plan, mode="arm_first")
-        arms = self._reranker.best_arms(plan.bundle, plan.case(), agent=agent, k=CANDIDATES)
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                texts = await asyncio.gather(*(self._write(plan, arm) for arm in arms))
-                kept = [
-                    (arm, text)
-                    for arm, text in zip(arms, texts, strict=True)
-                    if self._reader.fault(text) is None
-                ]
-                if len(kept) < 2:
-                    return replace(plan, mode="arm_first")
-                nlp = await self._fit(plan, kept)
-        except (UnavailableError, TimeoutError):
-            return replace(plan, mode="arm_first")
-        written = [text for _, text in kept]
-        draw = self._reranker.draw_reply(
+            return _given_up(plan, "rerank:no_release")
+        ours = await self._all_written(plan)
+        theirs = self._brought(plan, strategies)
+        options = [self._vetted(option) for option in (*ours, *theirs)]
+        free = [option for option in options if option.guard is None]
+        missing = "rerank:engine" if len(ours) < CANDIDATES else None
+        if len(free) < 2:
+            return _given_up(plan, missing or "rerank:guard")
+        nlp, unscored = await self._fit(plan, free)
+        if max(nlp) < INTENT_FLOOR:
+            clarify = load_menu(plan.party.agent_id)["clarify"]
+            asking = Option(clarify, plan.library_reply(clarify), "library")
+            options, free = [*options, asking], [*free, asking]
+            nlp = [*nlp, INTENT_FLOOR]
+        draw = self._reranker.draw_option(
             plan.bundle,
             plan.case(),
-            arms=[arm for arm, _ in kept],
+            options=options,
             nlp=nlp,
-            shown=self._reader.shown(written, strategies, plan.bundle.layout),
+            shown=self._shown(plan, free, strategies),
             explore=may_explore(plan),
         )
-        return replace(plan, draw=draw, ready=written[draw.index], texts=tuple(written))
+        degraded = joined_reasons(plan.degraded, missing, unscored)
+        return replace(plan, draw=draw, ready=draw.option.text, degraded=degraded)
 
-    async def _write(self, plan: Plan, arm: Arm) -> str:
-        deltas = self._writer.stream(plan.request(arm), plan.adapter[1])
-        return "".join([delta.text async for delta in deltas]).strip()
+    async def _all_written(self, plan: Plan) -> list[Option]:
+        """Write under the k best arms, all in the engine's one batch; what came in time counts."""
+        agent = plan.party.agent_id
+        arms = self._reranker.best_arms(plan.bundle, plan.case(), agent=agent, k=CANDIDATES)
+        texts = await asyncio.gather(*(self._write(plan, arm) for arm in arms))
+        return [
+            Option(arm, text, plan.origin)
+            for arm, text in zip(arms, texts, strict=True)
+            if text is not None
+        ]
 
-    async def _fit(self, plan: Plan, kept: Sequence[tuple[Arm, str]]) -> list[float]:
+    def _brought(self, plan: Plan, strategies: StrategyScorer) -> list[Option]:
+        """Take the client's own replies, each under the arm that it shows most."""
+        texts = plan.asked.candidates
+        if not texts:
+            return []
+        served = load_menu(plan.party.agent_id).served
+        columns = plan.bundle.layout.arm_index([arm.name for arm in served])
+        shown = self._reader.shown(texts, strategies, plan.bundle.layout)[:, columns]
+        arms = [served[int(place)] for place in shown.argmax(axis=1)]
+        return [Option(arm, text, "client") for arm, text in zip(arms, texts, strict=True)]
+
+    def _vetted(self, option: Option) -> Option:
+        fault = self._reader.fault(option.text or "")
+        # Nothing may learn from a text that must not leave, so it is not kept.
+        return replace(option, guard=fault, text=None) if fault else option
+
+    def _shown(
+        self, plan: Plan, free: Sequence[Option], strategies: StrategyScorer
+    ) -> NDArray[np.float64]:
+        texts = [option.text or "" for option in free]
+        return self._reader.shown(texts, strategies, plan.bundle.layout)
+
+    async def _write(self, plan: Plan, arm: Arm) -> str | None:
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                deltas = self._writer.stream(plan.request(arm), plan.adapter[1])
+                return "".join([delta.text async for delta in deltas]).strip()
+        except (UnavailableError, TimeoutError):
+            return None
+
+    async def _fit(self, plan: Plan, free: Sequence[Option]) -> tuple[list[float], str | None]:
+        """`nlp` of each; 1 where it could not be measured, and why not."""
         judge = plan.bundle.discriminator
+        even = [1.0] * len(free)
         if judge is None:
-            return [1.0] * len(kept)
-        pairs = [Pair(plan.prompt(arm), text, plan.adapter[0]) for arm, text in kept]
-        scores = await self._writer.score(pairs, plan.adapter[1])
-        near = self._reader.similarity(plan.reading, [text for _, text in kept])
+            return even, "rerank:no_discriminator"
+        pairs = [Pair(plan.prompt(o.arm), o.text or "", plan.adapter[0]) for o in free]
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                scores = await self._writer.score(pairs, plan.adapter[1])
+        except (UnavailableError, TimeoutError):
+            return even, "rerank:unscored"
+        near = self._reader.similarity(plan.reading, [pair.reply for pair in pairs])
         features = np.column_stack([np.array(scores), near])
-        return [float(value) for value in judge.predict(features)]
+        return [float(value) for value in judge.predict(features)], None
+
+
+def _given_up(plan: Plan, reason: str) -> Plan:
+    """Go on as `arm_first`, under the arm drawn before, and say so."""
+    degraded = joined_reasons(plan.degraded, reason)
+    return adapted(replace(plan, mode="arm_first", degraded=degraded))

@@ -1,7 +1,7 @@
 """What is read from a message, and from a reply before it leaves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ class Reading:
     sentiment: float
     """In [-1, 1]."""
     verdict: Verdict
+
+    def neutral(self) -> "Reading":
+        """The message without what it says of its writer's mood."""
+        return replace(self, emotion=np.zeros_like(self.emotion), sentiment=0.0)
 
 
 class Reader:

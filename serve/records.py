@@ -10,6 +10,7 @@ from rapport.schema import new_id
 
 Origin = Literal["adapter", "base", "upstream", "library", "client", "fallback"]
 """Who wrote a candidate's text."""
+DecisionMode = Literal["observe", "arm_first", "rerank", "rank", "control"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def turn_row(
     episode: Episode,
     *,
     role: str,
-    text: str,
+    text: str | None,
     **columns: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     """Build a message turn; an assistant's stands right after its user's."""
@@ -97,6 +98,11 @@ def candidate(
         "features": {},
         "guard": None,
     }
+
+
+def joined_reasons(*reasons: str | None) -> str | None:
+    """Put what went less well into one text for `degraded`, none where nothing did."""
+    return ", ".join(filter(None, reasons)) or None
 
 
 def prefix_hash(tenant: str, user_id: str, messages: Sequence[tuple[str, str]]) -> str:

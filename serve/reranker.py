@@ -1,8 +1,8 @@
 """The node that draws: an arm before the reply is written, or one of k replies after."""
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +16,56 @@ from rapport.policy.policy import Scores
 from .bundle import Bundle
 from .minds import Mind
 from .reading import Reading
+from .records import Origin
 from .router import Route
 
 SEED_BITS = 63
 
 
 @dataclass(frozen=True)
+class Option:
+    """One reply that may be taken: an arm to write it under, or a finished text, or an action."""
+
+    arm: Arm | None
+    """Arm asked for, or the one that a client's text shows; none where nothing tells."""
+    text: str | None = None
+    origin: Origin | None = None
+    """Who wrote the text; none where it is yet to be written."""
+    action_id: str | None = None
+    """The client's name for it."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    guard: str | None = None
+    """What keeps it out of the draw: a rule of the guard, or `excluded`."""
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether chance may take it."""
+        return self.arm is None or self.arm.safe_to_explore
+
+
+@dataclass(frozen=True)
 class Draw:
     """What was drawn, from exactly which probabilities."""
 
-    arms: tuple[Arm, ...]
-    """[k] in logged order."""
+    options: tuple[Option, ...]
+    """[k] in logged order, those kept out of the draw among them."""
     nlp: NDArray[np.float64]
+    """[k], nan where an option was kept out; so is `rec`."""
     rec: NDArray[np.float64]
     probability: NDArray[np.float64]
-    """[k] float64, sums to 1; what is logged."""
+    """[k] float64, sums to 1, exactly 0 where an option was kept out; what is logged."""
     index: int
     seed: int
 
     @property
-    def arm(self) -> Arm:
+    def option(self) -> Option:
+        """The option drawn."""
+        return self.options[self.index]
+
+    @property
+    def arm(self) -> Arm | None:
         """The arm drawn."""
-        return self.arms[self.index]
+        return self.option.arm
 
     @property
     def propensity(self) -> float:
@@ -85,7 +113,8 @@ class Reranker:
         """Draw the arm under which one reply will be written."""
         menu = load_menu(agent)
         scores = bundle.policy.decide(case, explore=np.array([explore]))
-        return _drawn(menu.served, _columns(bundle, menu), scores)
+        columns = _columns(bundle, menu)
+        return _drawn(tuple(map(Option, menu.served)), _cut(scores, columns))
 
     def best_arms(self, bundle: Bundle, case: Situation, *, agent: str, k: int) -> list[Arm]:
         """Name the k arms with the largest product of both scores, best first."""
@@ -95,27 +124,28 @@ class Reranker:
         product = bundle.policy.behaviour.log_score(scores.nlp, scores.rec)[0, columns]
         return [menu.served[i] for i in np.argsort(-product, kind="stable")[:k]]
 
-    def draw_reply(
+    def draw_option(
         self,
         bundle: Bundle,
         case: Situation,
         *,
-        arms: Sequence[Arm],
+        options: Sequence[Option],
         nlp: Sequence[float],
         shown: NDArray[np.float64],
         explore: bool,
     ) -> Draw:
-        """Draw one of k written replies.
+        """Draw one of the options; those with a guard's word against them stay out.
 
         Args:
             bundle: The release that serves.
             case: One row.
-            arms: [k] arms the replies were written under.
-            nlp: [k] fit of each text to its context, in (0, 1].
-            shown: [k, A] share of each arm that each text shows.
+            options: Any number, of which k >= 1 are free.
+            nlp: [k] fit of each free one to its context, in (0, 1].
+            shown: [k, A] share of each arm that each free one shows.
             explore: False where nothing may be left to chance.
         """
-        safe = np.array([[arm.safe_to_explore for arm in arms]])
+        free = [i for i, option in enumerate(options) if option.guard is None]
+        safe = np.array([[options[i].is_safe for i in free]])
         scores = bundle.policy.rank(
             case,
             np.asarray(nlp, dtype=np.float64)[None],
@@ -123,20 +153,38 @@ class Reranker:
             safe=safe,
             explore=np.array([explore]),
         )
-        return _drawn(tuple(arms), np.arange(len(arms)), scores)
+        return _drawn(tuple(options), _spread(scores, free, len(options)))
+
+
+def sure(option: Option) -> Draw:
+    """The draw that could only end so: nothing was scored, nothing left to chance."""
+    unscored = np.array([np.nan])
+    return Draw((option,), unscored, unscored, np.ones(1), index=0, seed=0)
 
 
 def _columns(bundle: Bundle, menu: Menu) -> NDArray[np.intp]:
     return bundle.layout.arm_index([arm.name for arm in menu.served])
 
 
-def _drawn(arms: tuple[Arm, ...], columns: NDArray[np.intp], scores: Scores) -> Draw:
-    probability = np.ascontiguousarray(scores.probability[0, columns], dtype=np.float64)
+def _cut(scores: Scores, columns: NDArray[np.intp]) -> Scores:
+    """One row's scores at some columns, each [k]."""
+    return Scores(*(values[0, columns] for values in vars(scores).values()))
+
+
+def _spread(scores: Scores, free: Sequence[int], size: int) -> Scores:
+    """One row's scores at their places among `size` options, each [size]."""
+    nlp, rec, probability = np.full(size, np.nan), np.full(size, np.nan), np.zeros(size)
+    nlp[free], rec[free], probability[free] = scores.nlp[0], scores.rec[0], scores.probability[0]
+    return Scores(nlp, rec, probability)
+
+
+def _drawn(options: tuple[Option, ...], scores: Scores) -> Draw:
+    probability = np.ascontiguousarray(scores.probability, dtype=np.float64)
     seed = secrets.randbits(SEED_BITS)
     return Draw(
-        arms=arms,
-        nlp=scores.nlp[0, columns],
-        rec=scores.rec[0, columns],
+        options=options,
+        nlp=scores.nlp,
+        rec=scores.rec,
         probability=probability,
         index=draw(probability, seed),
         seed=seed,

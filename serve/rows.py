@@ -1,13 +1,16 @@
 """What is logged of a plan and what was said under it, and what the response tells of both."""
 
+import math
 import time
 from typing import Any
 
 from rapport.governance.redaction import redact
 from rapport.schema import CRISIS_FACET, CRISIS_TEXT
 
+from .deferral import DEFERRED
 from .plan import Plan
-from .records import candidate, now, turn_row
+from .records import candidate, joined_reasons, now, turn_row
+from .reranker import Draw
 from .speech import Speech
 
 
@@ -25,14 +28,14 @@ def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
         "persona_id": route.persona_id if route else None,
         "persona_version": plan.bundle.release_id if route else None,
         "persona_margin": route.margin if route else None,
-        "features": {"sentiment": plan.reading.sentiment},
+        "features": _features(plan),
         "mode": plan.mode,
         "delivered": speech.delivered,
         "candidates": candidates,
         "action_index": index,
         "propensity": candidates[index]["probability"],
         "propensity_source": "logged",
-        "explored": bool(plan.draw and plan.draw.explored and len(candidates) > 1),
+        "explored": bool(plan.draw and plan.draw.explored and plan.mode != "observe"),
         "policy_id": plan.bundle.policy.id,
         "policy_version": plan.bundle.release_id,
         "release_id": plan.bundle.release_id,
@@ -40,8 +43,13 @@ def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
         "latency_ms": (time.monotonic() - plan.started) * 1000,
         "tokens_in": speech.usage.tokens_in,
         "tokens_out": speech.usage.tokens_out,
-        "degraded": speech.degraded,
+        "degraded": joined_reasons(plan.degraded, speech.degraded),
     }
+
+
+def _features(plan: Plan) -> dict[str, float]:
+    told = {"sentiment": plan.reading.sentiment} if plan.party.allows("infer_affect") else {}
+    return {**told, DEFERRED: 1.0} if plan.deferred else told
 
 
 def user_turn(plan: Plan) -> dict[str, Any]:
@@ -54,9 +62,10 @@ def user_turn(plan: Plan) -> dict[str, Any]:
 
 
 def reply_turn(plan: Plan, speech: Speech) -> dict[str, Any]:
-    """Build the reply's turn."""
+    """Build the reply's turn; its text is null where the client says it and did not tell."""
     arm = plan.arm.name if plan.arm else None
-    return turn_row(plan.party, plan.episode, role="assistant", text=speech.text, arm=arm)
+    text = speech.text or None
+    return turn_row(plan.party, plan.episode, role="assistant", text=text, arm=arm)
 
 
 def response_block(plan: Plan, speech: Speech) -> dict[str, Any]:
@@ -85,22 +94,35 @@ def response_block(plan: Plan, speech: Speech) -> dict[str, Any]:
 
 def _candidates(plan: Plan, speech: Speech) -> list[dict[str, Any]]:
     origin = speech.origin or plan.origin
-    if plan.crisis or plan.mode == "control" or plan.draw is None:
+    if plan.crisis or plan.draw is None:
         guard = CRISIS_FACET if plan.crisis else speech.guard
         only = candidate(
-            f"{plan.decision_id}/0", arm=None, origin=origin, probability=1.0, text=speech.text
+            f"{plan.decision_id}/0",
+            arm=None,
+            origin=origin,
+            probability=1.0,
+            text=speech.text or None,
         )
         return [{**only, "guard": guard}]
-    draw, rows = plan.draw, []
-    for i, arm in enumerate(draw.arms):
-        taken = i == draw.index and plan.mode != "observe"
-        row = candidate(
-            f"{plan.decision_id}/{i}",
-            arm=arm.name,
-            origin=origin if taken or not plan.texts else plan.origin,
-            probability=float(draw.probability[i]),
-            text=plan.texts[i] if plan.texts else (speech.text if taken else None),
-        )
-        row |= {"nlp_score": float(draw.nlp[i]), "rec_score": float(draw.rec[i])}
-        rows.append(row)
-    return rows
+    return [_candidate(plan, plan.draw, i, speech) for i in range(len(plan.draw.options))]
+
+
+def _candidate(plan: Plan, draw: Draw, place: int, speech: Speech) -> dict[str, Any]:
+    option = draw.options[place]
+    taken = place == draw.index and plan.mode != "observe"
+    origin = option.origin or plan.origin
+    row = candidate(
+        option.action_id or f"{plan.decision_id}/{place}",
+        arm=option.arm.name if option.arm else None,
+        origin=(speech.origin or origin) if taken else origin,
+        probability=float(draw.probability[place]),
+        text=speech.text or None if taken else option.text,
+    )
+    nlp, rec = float(draw.nlp[place]), float(draw.rec[place])
+    return {
+        **row,
+        "nlp_score": None if math.isnan(nlp) else nlp,
+        "rec_score": None if math.isnan(rec) else rec,
+        "features": dict(option.features),
+        "guard": option.guard,
+    }

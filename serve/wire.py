@@ -1,10 +1,19 @@
 """The wire format: OpenAI's chat completions, and Rapport's extras under the `rapport::` prefix."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from rapport.errors import ServingError
+
+from .style import Style
 
 Mode = Literal["observe", "arm_first", "rerank", "control"]
 
@@ -43,6 +52,10 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+ClientReply = Annotated[str, StringConstraints(min_length=1, max_length=8000)]
+MAX_CANDIDATES = 16
+
+
 class ChatRequest(BaseModel):
     """Body of `POST /v1/chat/completions`. Unknown OpenAI fields are let through unread."""
 
@@ -71,6 +84,11 @@ class ChatRequest(BaseModel):
     journey_id: str | None = Field(default=None, alias="rapport::journey_id")
     task_id: str | None = Field(default=None, alias="rapport::task_id")
     explain: bool = Field(default=False, alias="rapport::explain")
+    style: Style = Field(default=Style(), alias="rapport::style")
+    candidates: list[ClientReply] = Field(
+        default=[], alias="rapport::candidates", max_length=MAX_CANDIDATES
+    )
+    """Replies of the client's own, ranked beside ours in mode `rerank`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,6 +98,12 @@ class ChatRequest(BaseModel):
         if unknown:
             raise ValueError(f"{unknown[0]} is not known; known: {', '.join(sorted(known))}")
         return values
+
+    @model_validator(mode="after")
+    def _ranks_candidates(self) -> "ChatRequest":
+        if self.candidates and self.mode not in (None, "rerank"):
+            raise ValueError("rapport::candidates are ranked in rapport::mode rerank only")
+        return self
 
     @property
     def limit_tokens(self) -> int:

@@ -11,7 +11,7 @@ from tests.serve.light import body, serving
 
 
 class SlowWriter:
-    """A persona model that says one word a while, and tells when it was left."""
+    """A persona model that says one short sentence a while, and tells when it was left."""
 
     pause_s = 0.02
     words = 60
@@ -22,7 +22,7 @@ class SlowWriter:
             finish: Finish | None = "stop" if n == self.words - 1 else None
             yield Delta(
                 request_id=request.request_id,
-                text=f"word{n} ",
+                text=f"word{n}. ",
                 tokens_in=7,
                 tokens_out=n + 1,
                 finish=finish,
@@ -73,8 +73,8 @@ def test_a_streamed_decision_is_on_disk_with_the_users_turn_before_the_first_tok
     row = graph.store.decision(row["decision_id"])
     assert (row["delivered"], row["tokens_out"]) == ("observed", 60)
     reply = graph.store.turns_of(row["episode_id"])[1]["text"]
-    assert reply.startswith("word0 word1")
-    assert reply.endswith("word59 ")
+    assert reply.startswith("word0. word1.")
+    assert reply.endswith("word59. ")
     assert graph.store.unfinished() == 0
     assert waiting(graph) == before + 3
 

@@ -52,6 +52,7 @@ def build(
     *,
     arm: Arm | None = None,
     card: str | None = None,
+    style: str | None = None,
     level: Level = "role",
 ) -> list[Message]:
     """Messages for the model: our block after the client's system text, the arm after the user's.
@@ -63,10 +64,12 @@ def build(
         messages: Conversation so far; its last user turn is the one to answer.
         arm: Kind of reply that was drawn; none asks for no particular kind.
         card: What is known of the persona, in a sentence or two; used at level `context`.
+        style: How the reply should sound, in a sentence; left out at level `base`.
         level: How much of ours goes in.
     """
     system = [m["content"] for m in messages if m["role"] == "system"]
     system += _block(arm, card, _ORDER.index(level))
+    system += [style] if style and level != "base" else []
     dialogue = [Message(role=m["role"], content=m["content"]) for m in messages]
     dialogue = [m for m in dialogue if m["role"] != "system"]
     if arm:

@@ -48,7 +48,7 @@ class Behaviour:
 
         An unsafe candidate takes part only where it scores above every safe one, so it is never
         drawn by chance alone. Where `explore` is False (distress, crisis, a protected user)
-        nothing is left to chance: the best has probability 1, equally good ones share it.
+        nothing is left to chance: the best has probability 1, of equally good ones the first.
 
         Args:
             nlp: [N, M] in (0, 1] where `mask` holds.
@@ -70,7 +70,7 @@ class Behaviour:
         log_score = _without_chancy(log_score, safe=safe)
         mixed = self._mixed(log_score, safe=safe)
         if explore is not None:
-            mixed = np.where(explore[:, None], mixed, _softmax(log_score, temperature=0.0))
+            mixed = np.where(explore[:, None], mixed, _first_best(log_score))
         # Divided once more: (1 - e) * softmax + e / k is 1 only up to rounding, and this is logged.
         exact: FloatArray = mixed / mixed.sum(axis=1, keepdims=True)
         assert np.abs(exact.sum(axis=1) - 1.0).max(initial=0.0) <= SUM_TOLERANCE
@@ -113,6 +113,10 @@ def _without_chancy(log_score: FloatArray, *, safe: BoolArray) -> FloatArray:
     best = log_score.max(axis=1, keepdims=True)
     wins = (log_score == best) & (log_score > best_safe)
     return np.where(safe | wins, log_score, -np.inf)
+
+
+def _first_best(log_score: FloatArray) -> FloatArray:
+    return np.asarray(np.eye(log_score.shape[1])[log_score.argmax(axis=1)])
 
 
 def _softmax(log_score: FloatArray, *, temperature: float) -> FloatArray:
