@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rapport.cli.doctoring import doctor
 from rapport.cli.evaluating import evaluate_app
 from rapport.cli.options import (
     DEFAULT_HOME,
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(release_app, name="release")
+app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.add_typer(evaluate_app, name="evaluate")
 models_app = typer.Typer(help="Models: pinned, hashed, cached.", no_args_is_help=True)
