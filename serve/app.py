@@ -1,167 +1,57 @@
 """The graph, and the one place that builds it.
 
-topology: fused
+topology: fused                              topology: spread
 
-    HTTP ──> Gateway  (one replica: edge, guard, state, router, reranker, store)
-                │  handle, streamed
-                v
-             PersonaModel  (its own deployment: the language model and every persona's adapter)
+ HTTP ─> Gateway                              HTTP ─> Gateway ───────────> Reader
+         edge, guard, reading,                        edge, guard,   read   encoder, emotion,
+         state, router, reranker,                     state, router,        crisis
+         store                                        reranker, store
+           │ stream, score                              │ stream, score
+           v                                            v
+         PersonaModel                                 PersonaModel
+         language model, every adapter                language model, every adapter
 
-Gateway, router and reranker are plain classes; only this module wraps them for Ray.
+Each box is a deployment of its own with its own autoscaling. A hop between two costs 4 to 7 ms,
+so a node leaves the gateway only where it works for longer: reading a message takes about 20 ms of
+a processor, routing and drawing one millisecond together, and they need the release whole. In both
+topologies every persona model serves every adapter. Gateway, router, reranker and reader are plain
+classes (`joining.join` joins them); `nodes` wraps them for Ray.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from fastapi import FastAPI
-from pydantic import Field
 from ray import serve
 from ray.serve import Application
-from ray.serve.handle import DeploymentHandle
 
-from rapport.affect.scorers import load_scorer
-from rapport.config import ENCODER_URI, LANGUAGE_URI, HomeConfig
-from rapport.governance.guard import Guard
-from rapport.governance.tenants import load_tenants
-from rapport.home import home_of
-from rapport.language.engine import Delta, GenerationRequest
-from rapport.language.transformers_engine import TransformersEngine
-from rapport.models import pull
-from rapport.store import GroupCommitter, open_store
-from rapport.text import load_encoder
+from rapport.config import resolve
 
-from .bundle import Bundles
-from .exchange import Exchanges
-from .feedback import Feedbacks
-from .gateway import Gateway
-from .ledger import Ledger
-from .minds import Minds
-from .parties import Parties
-from .persona_model import Pair, PersonaModel
-from .ranking import Writer
-from .reading import Reader
+from .joining import Light, join
+from .nodes import GatewayNode, PersonaModelNode, ReaderNode
+from .settings import AppConfig, Node
 
-BASE_MODEL = "smollm2-135m-instruct"
-
-
-class AppConfig(HomeConfig):
-    """Arguments of `build`; `serve/config.yaml` holds them under `args`."""
-
-    topology: Literal["fused"] = "fused"
-    encoder: str = ENCODER_URI
-    language_model: str = LANGUAGE_URI
-    base_model: str = BASE_MODEL
-    """Name under which clients ask for the language model itself."""
-    explore: float | None = Field(default=None, ge=0, le=0.5)
-    """Share of exchanges whose arm is drawn although no release was promoted."""
-    poll_s: float = Field(default=5.0, gt=0)
-    """Seconds between two looks at `releases/CURRENT`."""
-    persona_replicas: int = Field(default=1, ge=1)
-    """Most replicas of the persona model; one is always kept."""
-    threads: int = Field(default=2, ge=1)
-    """CPU threads of a persona model."""
-
-
-class RemotePersonaModel:
-    """A persona model behind a Ray handle, called like the plain one."""
-
-    def __init__(self, handle: DeploymentHandle[Any]) -> None:
-        self._handle = handle
-
-    async def stream(
-        self, request: GenerationRequest, adapter_folder: str | None = None
-    ) -> AsyncIterator[Delta]:
-        """As `PersonaModel.stream`."""
-        streaming: Any = self._handle.options(stream=True)
-        async for delta in streaming.stream.remote(request, adapter_folder):
-            yield delta
-
-    async def score(
-        self, pairs: Sequence[Pair], adapter_folder: str | None = None
-    ) -> list[tuple[float, float]]:
-        """As `PersonaModel.score`."""
-        found: list[tuple[float, float]] = await self._handle.score.remote(pairs, adapter_folder)
-        return found
-
-
-class PersonaModelNode(PersonaModel):
-    """A persona model that loads the language model itself, for a replica."""
-
-    def __init__(self, config: AppConfig) -> None:
-        torch.set_num_threads(config.threads)
-        super().__init__(TransformersEngine(pull(config.language_model)))
-
-
-@dataclass(frozen=True)
-class Light:
-    """The light nodes of the graph, joined: all of it but the writing of replies."""
-
-    gateway: Gateway
-    bundles: Bundles
-    minds: Minds
-
-
-def join(config: AppConfig, writer: Writer) -> Light:
-    """Join gateway, router and reranker over a home; no Ray needed."""
-    home = home_of(config)
-    encoder, scorer = load_encoder(config.encoder), load_scorer(home.root / "models")
-    store = open_store(home.store_url)
-    committer = GroupCommitter(store)
-    bundles, minds = Bundles(home.releases), Minds(store, encoder.encoder_id)
-    parties = Parties(
-        store,
-        secret=home.secret(),
-        tenants=load_tenants(home.tenants),
-        base_model=config.base_model,
-    )
-    exchanges = Exchanges(
-        bundles=bundles,
-        store=store,
-        reader=Reader(encoder, scorer, Guard(encoder)),
-        minds=minds,
-        parties=parties,
-        ledger=Ledger(committer, parties),
-        writer=writer,
-        explore=config.explore,
-    )
-    return Light(Gateway(exchanges, Feedbacks(store, committer, scorer)), bundles, minds)
-
-
-class GatewayNode:
-    """The light nodes fused into one replica, watching for new releases."""
-
-    def __init__(self, config: AppConfig, writer: DeploymentHandle[Any]) -> None:
-        torch.set_num_threads(1)
-        self._light, self._poll_s = join(config, RemotePersonaModel(writer)), config.poll_s
-        self._watching: asyncio.Task[None] | None = None
-
-    def __serve_build_asgi_app__(self) -> FastAPI:
-        """Give Ray Serve the application, and start the watch in the replica's loop."""
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
-        return self._light.gateway.api()
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_s)
-            if await asyncio.to_thread(self._light.bundles.refresh):
-                self._light.minds.forget_all()
+__all__ = ["AppConfig", "Light", "build", "join"]
 
 
 def build(args: AppConfig) -> Application:
-    """Build the graph drawn at the top of this module."""
-    writer = serve.deployment(
-        max_ongoing_requests=64,
-        autoscaling_config={"min_replicas": 1, "max_replicas": args.persona_replicas},
-        ray_actor_options={"num_cpus": 0.5},
-        name="PersonaModel",
-    )(PersonaModelNode).bind(args)
-    ingress = serve.deployment(
-        max_ongoing_requests=256,
-        num_replicas=1,
-        ray_actor_options={"num_cpus": 0.5},
-        name="Gateway",
-    )(serve.ingress()(GatewayNode))
-    return ingress.bind(args, writer)
+    """Build the graph drawn at the top of this module.
+
+    What the arguments leave open is taken from the environment of the node that builds, such as a
+    store's address with its password.
+
+    Raises:
+        ConfigError: More gateways than the store takes.
+    """
+    args = resolve(AppConfig, flags=args.model_dump(exclude_unset=True))
+    args.check_gateways()
+    writer = _node("PersonaModel", PersonaModelNode, args.persona_model).bind(args)
+    reader = None
+    if args.topology == "spread":
+        reader = _node("Reader", ReaderNode, args.reader).bind(args)
+    live = {"user_config": args.live().model_dump()}
+    gateway = _node("Gateway", serve.ingress()(GatewayNode), args.gateway, **live)
+    application: Application = gateway.bind(args, writer, reader)
+    return application
+
+
+def _node(name: str, plain: type, settings: Node, **more: Any) -> Any:  # noqa: ANN401
+    return serve.deployment(name=name, **settings.options(), **more)(plain)

@@ -1,12 +1,12 @@
 """What one release gives to serving, and the watch over which release that is."""
 
-import json
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rapport.affect.strategy import StrategyScorer
+from rapport.arms import Menu, load_menu
 from rapport.errors import RapportError
 from rapport.language.adapters import find_adapters
 from rapport.language.discriminator import ReplyDiscriminator
@@ -38,6 +38,31 @@ class Bundle:
     library: Library = field(default_factory=lambda: Library({}))
     discriminator: ReplyDiscriminator | None = None
     strategies: StrategyScorer | None = None
+    off: frozenset[tuple[str, str]] = frozenset()
+    """(kind, name) of the arms, personas and adapters that people have switched off."""
+
+    @property
+    def personas(self) -> tuple[str, ...]:
+        """Personas that may be routed to or pinned."""
+        return tuple(name for name in self.layout.personas if ("persona", name) not in self.off)
+
+    def menu(self, agent_id: str) -> Menu:
+        """Arms of an agent that are not switched off."""
+        menu = load_menu(agent_id)
+        arms = tuple(arm for arm in menu.arms if ("arm", arm.name) not in self.off)
+        return menu.model_copy(update={"arms": arms})
+
+    def without(self, off: Set[tuple[str, str]]) -> "Bundle":
+        """Give this bundle with some things switched off.
+
+        An arm is neither drawn nor offered; a persona's share goes to the others, and its adapter
+        is not used; whom an adapter answered is answered by the global one, else the base model.
+        """
+        gone = {name for kind, name in off if kind in ("persona", "adapter")}
+        personas = {name for kind, name in off if kind == "persona"}
+        adapters = {name: path for name, path in self.adapters.items() if name not in gone}
+        router = self.router.without(personas) if self.router else None
+        return replace(self, adapters=adapters, router=router, off=frozenset(off))
 
     @property
     def layout(self) -> Layout:
@@ -76,31 +101,59 @@ def load_bundle(folder: Path | None) -> Bundle:
     )
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A release that CURRENT names and that does not serve."""
+
+    release_id: str
+    reason: str
+
+
 class Bundles:
     """The bundle that serves now. `refresh` swaps it when CURRENT has changed.
 
-    A release that cannot be loaded is refused and counted; the old one keeps serving.
+    A release that cannot be loaded is refused, the old one keeps serving, and `refusal` says so
+    until CURRENT names another. Thread-safe; one look at a time.
     """
 
     def __init__(self, releases: Path) -> None:
         self._releases, self._lock = releases, threading.Lock()
-        self._refused: set[str] = set()
-        self.refusals: list[str] = []
-        """Why releases were refused, newest last."""
-        self.now = load_bundle(None)
+        self._whole = load_bundle(None)
+        self.refusal: Refusal | None = None
+        self.refused = 0
+        """How many releases were refused since the start."""
+        self.now = self._whole
+        """What serves: the release without what is switched off."""
         self.refresh()
 
     def refresh(self) -> bool:
         """Look at CURRENT once; True when another release serves now."""
         with self._lock:
+            name: str | None = None
             try:
                 folder = current(self._releases)
                 name = folder.name if folder else None
-                if name == self.now.release_id or name in self._refused:
+                if self.refusal and self.refusal.release_id == name:
                     return False
-                self.now = load_bundle(folder)
-            except (RapportError, OSError, json.JSONDecodeError) as error:
-                self.refusals.append(str(error))
-                self._refused.add(getattr(error, "release_id", ""))
+                self.refusal = None
+                if name == self._whole.release_id:
+                    return False
+                self._whole = load_bundle(folder)
+            except (RapportError, OSError, ValueError, KeyError, TypeError) as error:
+                self._refuse(name or str(getattr(error, "release_id", "")), str(error))
                 return False
+            self.now = self._whole.without(self.now.off)
             return True
+
+    def switch(self, off: Set[tuple[str, str]]) -> bool:
+        """Serve without what is switched off; True when that changed anything."""
+        with self._lock:
+            if off == self.now.off:
+                return False
+            self.now = self._whole.without(off)
+            return True
+
+    def _refuse(self, release_id: str, reason: str) -> None:
+        if self.refusal is None or self.refusal.release_id != release_id:
+            self.refused += 1
+        self.refusal = Refusal(release_id, reason)

@@ -81,7 +81,7 @@ class Exchanges:
     def model_names(self) -> list[str]:
         """Return what `model` may name."""
         bundle, base = self.bundles.now, self._parties.base_model
-        personas = [name for name in bundle.layout.personas if bundle.release_id]
+        personas = [name for name in bundle.personas if bundle.release_id]
         adapters = [f"{base}:{name}" for name in bundle.adapters]
         return ["rapport", *(f"rapport:{name}" for name in personas), base, *adapters]
 

@@ -59,11 +59,14 @@ class Gateway:
         """Say that the process answers."""
         return {"status": "ok"}
 
-    async def readyz(self) -> dict[str, str | int | None]:
-        """Say that models are loaded, which release serves, and how many were refused."""
+    async def readyz(self) -> dict[str, Any]:
+        """Say that models are loaded, which release serves, and why another was refused."""
         bundles = self._exchanges.bundles
-        refusals = len(bundles.refusals)
-        return {"status": "ready", "release_id": bundles.now.release_id, "refused": refusals}
+        refusal = bundles.refusal and {
+            "release_id": bundles.refusal.release_id,
+            "reason": bundles.refusal.reason,
+        }
+        return {"status": "ready", "release_id": bundles.now.release_id, "refused": refusal}
 
     async def models(self) -> dict[str, Any]:
         """List what `model` may name: route, pin a persona, the base, the base with an adapter."""

@@ -1,90 +1,72 @@
-"""Start the graph on this machine: `python -m serve.launch --home .rapport --port 8000`."""
+"""Start the graph: `python -m serve.launch --home .rapport --port 8000`."""
 
 import argparse
-import json
-import logging
-import signal
-import socket
+import os
 import sys
-import threading
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from ray import serve
-
-from rapport.cluster.session import ray_session
-from rapport.config import resolve
+from rapport.config import ray_address
 from rapport.errors import RapportError
-from rapport.governance.access import fresh_key, key_hash
-from rapport.governance.tenants import EMBEDDED_TENANT
-from rapport.home import Home, home_of
-from rapport.store import open_store
+from rapport.home import home_of
+from rapport.scratch import clear_stale, scratch_folder
 
-from .app import AppConfig, build
+from .ports import haproxy_environment
+from .serve_file import ServeFile, checked, read_serve_file
 
-HOST = "127.0.0.1"
+_SHORT = Path("/tmp")  # noqa: S108  paths of Unix sockets end at 107 bytes, and TMPDIR may be deep
+_PREFIX = "rp-"
 
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM; prints address and key once requests are answered."""
     arguments = _parser().parse_args()
-    stop = threading.Event()
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
-        flags = {"home": arguments.home, "explore": arguments.explore}
-        config = resolve(AppConfig, file=arguments.config, flags=flags)
-        home = home_of(config)
-        config = config.model_copy(update={"home": home.root})
-        with home.lock("serve"), ray_session(home):
-            # After Ray's start: it puts its own handler in place.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: stop.set())
-            port = arguments.port or _free_port()
-            serve.start(http_options={"host": HOST, "port": port, "request_timeout_s": 120})
-            serve.run(build(config), name="rapport", route_prefix="/")
-            _tell({"url": f"http://{HOST}:{port}", "key": _fresh_key(home)}, arguments.json)
-            stop.wait()
-            serve.shutdown()  # type: ignore[no-untyped-call]
+        file = _file(arguments)
+        args = file.application.args
+        home = home_of(args)
+        with ExitStack() as stack:
+            stack.enter_context(home.lock("serve"))
+            environment: dict[str, str] = {}
+            if ray_address() is None:
+                environment = haproxy_environment(home.logs / "haproxy", _sockets(stack))
+            os.environ.update(environment)
+            if args.store:
+                os.environ["RAPPORT_STORE"] = args.store.get_secret_value()
+            # Ray reads its environment when it is imported, so only now.
+            from .running import Running  # noqa: PLC0415
+
+            running = Running(file, home, environment=environment, as_json=arguments.json)
+            running.until_stopped(lambda: _file(arguments))
     except RapportError as error:
         sys.stderr.write(f"serve: {error}\n")
         return error.exit_code
     return 0
 
 
-def _fresh_key(home: Home) -> str:
-    """Make a key for the embedded tenant; only its hash is kept."""
-    key = fresh_key()
-    store = open_store(home.store_url)
-    store.keys.add(
-        key_hash(key), tenant=EMBEDDED_TENANT, scopes={"serve"}, label="printed at start"
-    )
-    store.close()
-    return key
+def _file(arguments: argparse.Namespace) -> ServeFile:
+    """Read the configuration file; environment and flags win over its arguments."""
+    read = read_serve_file(arguments.config)
+    file = read.with_flags(home=arguments.home, explore=arguments.explore)
+    file = file.with_flags(home=file.application.args.home.absolute())
+    if arguments.port is not None:
+        http = file.http_options.model_copy(update={"port": arguments.port})
+        file = file.model_copy(update={"http_options": http})
+    return checked(file.model_dump(exclude_unset=True))
 
 
-def _tell(ready: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(ready), flush=True)  # noqa: T201
-        return
-    print(f"serving on {ready['url']}/v1  key {ready['key']}", flush=True)  # noqa: T201
-    print(  # noqa: T201
-        "users are treated as adults who agreed to: serve, memory, analytics, train, experiment, "
-        "infer_affect; write tenants.yaml into the home to change that. Ctrl-C stops.",
-        flush=True,
-    )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _sockets(stack: ExitStack) -> Path:
+    parent = _SHORT if _SHORT.is_dir() else Path(tempfile.gettempdir())
+    clear_stale(parent, _PREFIX)
+    return stack.enter_context(scratch_folder(parent, _PREFIX))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serve.launch")
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
-    parser.add_argument("--config", type=Path)
+    parser.add_argument("--port", type=int, help="default 8000; 0 takes a free one")
+    parser.add_argument("--config", type=Path, help="such as serve/config.yaml")
     parser.add_argument("--explore", type=float)
     parser.add_argument("--json", action="store_true")
     return parser

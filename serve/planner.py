@@ -21,7 +21,7 @@ class Planner:
     """Decide mode, persona, adapter and arm of a reply."""
 
     def __init__(self, minds: Minds, *, explore: float | None = None) -> None:
-        self._minds, self._explore = minds, explore
+        self._minds, self.explore = minds, explore
         self._reranker = Reranker()
 
     def decided(self, plan: Plan) -> Plan:
@@ -69,7 +69,7 @@ class Planner:
     def default_mode(self, plan: Plan) -> DecisionMode:
         """Mode of a request that asks for none; `arm_first` stands for any that chooses."""
         if plan.bundle.release_id is None:
-            exploring = self._explore is not None and secrets.randbelow(10**6) < self._explore * 1e6
+            exploring = self.explore is not None and secrets.randbelow(10**6) < self.explore * 1e6
             return "arm_first" if exploring and may_explore(plan) else "observe"
         return "control" if plan.party.known and in_control(plan.party.user_id) else "arm_first"
 

@@ -60,7 +60,7 @@ class Ranking:
         if strategies is None:
             return _given_up(plan, "rerank:no_release")
         ours = await self._all_written(plan)
-        theirs = self._brought(plan, strategies)
+        theirs = await asyncio.to_thread(self._brought, plan, strategies)
         options = [self._vetted(option) for option in (*ours, *theirs)]
         free = [option for option in options if option.guard is None]
         missing = "rerank:engine" if len(ours) < CANDIDATES else None
@@ -72,12 +72,13 @@ class Ranking:
             asking = Option(clarify, plan.library_reply(clarify), "library")
             options, free = [*options, asking], [*free, asking]
             nlp = [*nlp, INTENT_FLOOR]
+        shown = await asyncio.to_thread(self._shown, plan, free, strategies)
         draw = self._reranker.draw_option(
             plan.bundle,
             plan.case(),
             options=options,
             nlp=nlp,
-            shown=self._shown(plan, free, strategies),
+            shown=shown,
             explore=may_explore(plan),
         )
         degraded = joined_reasons(plan.degraded, missing, unscored)
@@ -136,7 +137,8 @@ class Ranking:
                 scores = await self._writer.score(pairs, plan.adapter[1])
         except (UnavailableError, TimeoutError):
             return even, "rerank:unscored"
-        near = self._reader.similarity(plan.reading, [pair.reply for pair in pairs])
+        replies = [pair.reply for pair in pairs]
+        near = await asyncio.to_thread(self._reader.similarity, plan.reading, replies)
         features = np.column_stack([np.array(scores), near])
         return [float(value) for value in judge.predict(features)], None
 

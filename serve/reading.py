@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,6 @@ from rapport.affect.scorers import AffectScorer
 from rapport.affect.strategy import StrategyScorer
 from rapport.governance.guard import Guard, Verdict
 from rapport.policy.features import Layout
-from rapport.text import TextEncoder
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,31 @@ class Reading:
         return replace(self, emotion=np.zeros_like(self.emotion), sentiment=0.0)
 
 
+class Encoder(Protocol):
+    """What turns texts into unit vectors, near or behind a handle."""
+
+    encoder_id: str
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[N, D] vectors in the order of the texts."""
+        ...
+
+
 class Reader:
     """Read messages and replies. Holds models only, so any number of threads may share it."""
 
-    def __init__(self, encoder: TextEncoder, scorer: AffectScorer, guard: Guard) -> None:
+    def __init__(self, encoder: Encoder, scorer: AffectScorer, guard: Guard) -> None:
         self._encoder, self._scorer, self._guard = encoder, scorer, guard
+
+    @property
+    def encoder(self) -> Encoder:
+        """What turns texts into vectors."""
+        return self._encoder
+
+    @property
+    def scorer(self) -> AffectScorer:
+        """What reads emotion and sentiment."""
+        return self._scorer
 
     def read(self, text: str) -> Reading:
         """Read one message: about 20 ms on a CPU, nearly all of it the encoder.

@@ -1,5 +1,6 @@
 """The node that says which persona a message comes from."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,17 @@ class PersonaRouter:
     A plain class without state: any number of replicas agree. One matrix-vector product a call.
     """
 
-    def __init__(self, personas: PersonaModel, users: UserEncoder) -> None:
+    def __init__(
+        self, personas: PersonaModel, users: UserEncoder, *, closed: Collection[str] = ()
+    ) -> None:
+        """Take the personas, and the names of those that nobody is routed to."""
         self._personas, self.users = personas, users
+        self._open = np.array([name not in closed for name in personas.names], dtype=np.float64)
+
+    def without(self, closed: Collection[str]) -> "PersonaRouter | None":
+        """Give a router that shares out some personas' probability; none where none is left."""
+        router = PersonaRouter(self._personas, self.users, closed=closed)
+        return router if router._open.any() else None
 
     def route(self, vector: NDArray[np.float32], reading: Reading) -> Route:
         """Route one message.
@@ -45,6 +55,10 @@ class PersonaRouter:
         posterior = self._personas.posterior(
             parts.mean, parts.n, parts.features, reading.emotion[None]
         )[0]
+        if not self._open.all():
+            left = posterior * self._open
+            # All of the mass may lie on what is closed: then nothing is known of the others.
+            posterior = left / left.sum() if left.any() else self._open / self._open.sum()
         ranked = np.sort(posterior)
         second = float(ranked[-2]) if len(ranked) > 1 else 0.0
         return Route(

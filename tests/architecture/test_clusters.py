@@ -12,12 +12,14 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.serve.schema import ServeDeploySchema
 
 from rapport import __version__
-from serve.app import AppConfig
+from rapport.errors import ConfigError
+from serve.serve_file import checked
 
 ROOT = Path(__file__).parents[2]
 IMAGE = f"registry.example.com/rapport:{__version__}"
 AT_IMPORT = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 """What every process of every node must find in its environment before it imports Ray."""
+POSTGRES = "postgresql+psycopg://rapport@postgres/rapport"
 SPECS = {
     "RayCluster": {"rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions",
                    "headGroupSpec", "workerGroupSpecs"},
@@ -131,7 +133,8 @@ def test_every_pod_is_behind_a_token_shares_the_home_and_scales(place):
     assert cluster["autoscalerOptions"]["idleTimeoutSeconds"] > 0
     for pod in pods(cluster):
         container = pod["containers"][0]
-        assert {e["name"]: e["value"] for e in container["env"]}.items() >= AT_IMPORT.items()
+        given = {e["name"]: e.get("value") for e in container["env"]}
+        assert given.items() >= AT_IMPORT.items()
         assert container["volumeMounts"] == [{"name": "home", "mountPath": "/mnt/rapport"}]
         assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "rapport-home"
 
@@ -147,8 +150,18 @@ def test_the_service_carries_a_configuration_that_serve_deploys():
     (service,) = loaded("serve/kuberay.yaml")
     carried = yaml.safe_load(service["spec"]["serveConfigV2"])
     ServeDeploySchema.model_validate(carried)
-    (application,) = carried["applications"]
     # Ray's schema passes unknown keys over; ours does not.
-    AppConfig.model_validate(application["args"])
-    assert set(application) <= {"name", "route_prefix", "import_path", "args"}
-    assert carried["http_options"]["request_timeout_s"] > 0
+    with pytest.raises(ConfigError, match="SQLite takes one gateway"):
+        checked(carried)
+    args = carried["applications"][0]["args"]
+    file = checked(carried | {"applications": [{"args": args | {"store": POSTGRES}}]})
+    gateway = file.application.resolved().gateway
+    assert gateway.autoscaling_config.min_replicas >= 2
+    assert gateway.max_replicas_per_node == 1
+
+
+def test_the_store_of_several_gateways_comes_from_a_secret():
+    (service,) = loaded("serve/kuberay.yaml")
+    for pod in pods(service["spec"]["rayClusterConfig"]):
+        given = {one["name"]: one for one in pod["containers"][0]["env"]}
+        assert given["RAPPORT_STORE"]["valueFrom"]["secretKeyRef"]["key"] == "url"

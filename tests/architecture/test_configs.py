@@ -18,7 +18,7 @@ from rapport.pipeline.ports import PORTS
 from rapport.pipeline.rehearsal import STEPS
 from rapport.schema import SCHEMAS
 from rapport.simulation import SimulationConfig
-from serve.app import AppConfig
+from serve.serve_file import read_serve_file
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("[a-z]*.py"))
@@ -73,10 +73,10 @@ def test_the_runtime_environment_is_one_that_ray_takes():
     RuntimeEnv(**loaded)
 
 
-def test_the_serve_configuration_deploys_and_its_arguments_are_known():
-    loaded = yaml.safe_load((ROOT / "serve/config.yaml").read_text(encoding="utf-8"))
-    ServeDeploySchema.model_validate(loaded)
-    AppConfig.model_validate(loaded["applications"][0]["args"])
+@pytest.mark.parametrize("name", ["config", "config.smoke"])
+def test_a_serve_configuration_is_one_that_we_and_ray_take(name):
+    file = read_serve_file(ROOT / f"serve/{name}.yaml")
+    ServeDeploySchema.model_validate(file.deployed(import_path="serve.app:build"))
 
 
 def test_the_cluster_file_is_one_that_ray_up_takes():

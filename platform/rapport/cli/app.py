@@ -189,14 +189,21 @@ def erase(
 @app.command(epilog="Example: rapport serve --port 8000")
 @plainly
 def serve(
-    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8000,
-    config: Annotated[Path | None, typer.Option("--config", help="serve/config.yaml")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="Default 8000; 0 takes a free one.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A Serve configuration: serve/config.yaml")
+    ] = None,
     explore: Annotated[float | None, typer.Option("--explore", min=0, max=0.5)] = None,
     address: Annotated[str | None, typer.Option("--address")] = None,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
-    """Serve the graph until Ctrl-C or SIGTERM; prints the address and a key when ready."""
+    """Serve the graph until Ctrl-C or SIGTERM, which drain it; prints address, key and ports.
+
+    SIGHUP deploys the configuration file as it then is, in place where that can be done.
+    """
     from rapport.cli.serving import serve_command
 
     command = serve_command(home=home, port=port, config=config, explore=explore, as_json=json_)

@@ -14,7 +14,8 @@ from typing import Any
 from rapport.cli.stages import QUIET_RAY
 from rapport.errors import RapportError
 
-STOP_GRACE_S = 30
+STOP_GRACE_S = 60
+"""Longer than the graph's own grace for requests in flight, and Ray's end."""
 
 
 class ServeFailedError(RapportError):
@@ -31,11 +32,11 @@ class ServeFailedError(RapportError):
 
 
 def serve_command(
-    *, home: Path, port: int, config: Path | None, explore: float | None, as_json: bool
+    *, home: Path, port: int | None, config: Path | None, explore: float | None, as_json: bool
 ) -> list[str]:
     """Command line of the serving process."""
     command = [sys.executable, "-m", "rapport_serve.launch", "--home", str(home)]
-    command += ["--port", str(port)]
+    command += ["--port", str(port)] if port is not None else []
     command += ["--config", str(config)] if config else []
     command += ["--explore", str(explore)] if explore is not None else []
     return [*command, "--json"] if as_json else command

@@ -1,0 +1,77 @@
+"""The light nodes joined over a home: all of the graph but the writing of replies. No Ray."""
+
+from dataclasses import dataclass
+
+from rapport.affect.scorers import load_scorer
+from rapport.governance.guard import Guard
+from rapport.governance.tenants import load_tenants
+from rapport.home import home_of
+from rapport.store import GroupCommitter, Store, open_store
+from rapport.text import load_encoder
+
+from .bundle import Bundles
+from .exchange import Exchanges
+from .feedback import Feedbacks
+from .gateway import Gateway
+from .ledger import Ledger
+from .minds import Minds
+from .parties import Parties
+from .ranking import Writer
+from .reading import Reader
+from .settings import AppConfig
+from .watch import Watch
+
+
+@dataclass(frozen=True)
+class Light:
+    """The light nodes, joined."""
+
+    gateway: Gateway
+    exchanges: Exchanges
+    watch: Watch
+    store: Store
+    committer: GroupCommitter
+
+    def close(self) -> None:
+        """Write what waits and give the store back."""
+        self.committer.close()
+        self.store.close()
+
+
+def load_reader(config: AppConfig) -> Reader:
+    """Load what reads messages and replies: about 90 MB of encoder, and the affect scorer."""
+    encoder = load_encoder(config.encoder)
+    return Reader(encoder, load_scorer(home_of(config).root / "models"), Guard(encoder))
+
+
+def join(config: AppConfig, writer: Writer, reader: Reader | None = None) -> Light:
+    """Join gateway, router and reranker over a home.
+
+    Args:
+        config: The graph's settings.
+        writer: What writes replies.
+        reader: What reads messages; without one it is loaded here.
+    """
+    home, reader = home_of(config), reader or load_reader(config)
+    store = open_store(home.store_url)
+    committer = GroupCommitter(store)
+    bundles, minds = Bundles(home.releases), Minds(store, reader.encoder.encoder_id)
+    parties = Parties(
+        store,
+        secret=home.secret(),
+        tenants=load_tenants(home.tenants),
+        base_model=config.base_model,
+    )
+    exchanges = Exchanges(
+        bundles=bundles,
+        store=store,
+        reader=reader,
+        minds=minds,
+        parties=parties,
+        ledger=Ledger(committer, parties),
+        writer=writer,
+        explore=config.explore,
+    )
+    gateway = Gateway(exchanges, Feedbacks(store, committer, reader.scorer))
+    watch = Watch(bundles, minds, store, poll_s=config.poll_s)
+    return Light(gateway, exchanges, watch, store, committer)
