@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from rapport.cli.options import (
     opened_home,
     plainly,
 )
-from rapport.cli.printing import print_ingested, print_rows
+from rapport.cli.printing import console, print_ingested, print_rows
 from rapport.cli.releases import release_app
 from rapport.cli.reporting import report
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
@@ -91,6 +91,9 @@ def ingest(
     purposes: Annotated[
         str | None, typer.Option("--purposes", help="Comma-separated; default: the tenant's.")
     ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show counts and ten mapped rows; write nothing.")
+    ] = False,
     force: ForceOption = False,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
@@ -102,6 +105,9 @@ def ingest(
         sets.append(f"mapping={json.dumps(str(mapping.absolute()))}")
     if purposes:
         sets.append(f"purposes=[{purposes}]")
+    if preview:
+        _preview(home, sets, as_json=json_)
+        return
     with Home(home).lock("run"):
         flags = ["--force"] if force else []
         result = run_stage("ingest_logs", home=home, sets=sets, flags=flags)
@@ -109,6 +115,29 @@ def ingest(
         show(result, as_json=json_)
     else:
         print_ingested(result)
+
+
+def _preview(home: Path, sets: list[str], *, as_json: bool) -> None:
+    """Print what an ingest with these settings would bring in."""
+    from rapport.config import resolve
+    from rapport.pipeline.ingesting import preview_logs
+    from rapport.pipeline.settings import IngestConfig
+
+    found = preview_logs(resolve(IngestConfig, sets=sets, flags={"home": home}))
+    if as_json:
+        show(found, as_json=True)
+        return
+    print_ingested(found)
+    print_rows([_cut(row) for row in found["turns"]], title="The first turns, as mapped")
+    console().print("Nothing was written.")
+
+
+def _cut(row: dict[str, Any], width: int = 60) -> dict[str, str]:
+    """A row with long values cut."""
+    plain = {name: "-" if value is None else str(value) for name, value in row.items()}
+    return {
+        name: text if len(text) <= width else f"{text[:width]}..." for name, text in plain.items()
+    }
 
 
 @app.command(epilog="Example: rapport run embed_users --set threshold_rows=1000")

@@ -1,24 +1,49 @@
 """The stage `ingest_logs`: other people's logs into the lake."""
 
+import secrets
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from rapport.governance.tenants import TenantPolicy, load_tenants, policy_of
 from rapport.home import Home
 from rapport.ingest import ingest
-from rapport.lake import lake_of
+from rapport.lake import Lake, lake_of
 from rapport.pipeline.settings import IngestConfig
 from rapport.schema import PURPOSES
+from rapport.scratch import scratch_folder
+
+SHOWN_ROWS = 10
+_SHOWN = ("conversation_id", "turn_index", "user_id", "role", "kind", "ts", "ts_source", "text")
 
 
 def ingest_logs(config: IngestConfig) -> dict[str, Any]:
     """Ingest and account for every row."""
     home = Home(config.home)
-    policy = policy_of(load_tenants(home.tenants), config.tenant)
+    return _ingested(config, lake_of(config), secret=home.secret())
+
+
+def preview_logs(config: IngestConfig) -> dict[str, Any]:
+    """Show what an ingest would do: its counts, and the first turns as they were mapped.
+
+    Reads everything into a temporary lake; home and lake stay as they are, so rows that the lake
+    holds already do not count as duplicates.
+    """
+    with scratch_folder(Path(tempfile.gettempdir()), "rapport-preview-") as folder:
+        lake = Lake(folder / "lake")
+        found = _ingested(config, lake, secret=secrets.token_bytes(32))
+        purpose = (config.purposes or ("serve",))[0]
+        rows = lake.scan("turns", purpose=purpose).select(_SHOWN).head(SHOWN_ROWS).collect()
+    return {**found, "turns": rows.to_dicts()}
+
+
+def _ingested(config: IngestConfig, lake: Lake, *, secret: bytes) -> dict[str, Any]:
+    policy = policy_of(load_tenants(Home(config.home, make=False).tenants), config.tenant)
     counts = ingest(
         config.format,
         config.paths,
-        lake=lake_of(config),
-        secret=home.secret(),
+        lake=lake,
+        secret=secret,
         policy=policy,
         tenant=config.tenant,
         purposes=config.purposes,
@@ -34,10 +59,11 @@ def _withheld(config: IngestConfig, policy: TenantPolicy) -> dict[str, str]:
     allowed = policy.purposes_for(config.purposes)
     if "analytics" not in wanted or "analytics" in allowed:
         return {}
+    file = Home(config.home, make=False).tenants
     return {
         "note": (
             f"users of tenant {config.tenant!r} without a stated age count as protected: their "
             f"rows are kept for {', '.join(allowed) or 'nothing'} alone and no query or job reads "
-            f"them; if they are adults, set default_age_band: adult in {Home(config.home).tenants}"
+            f"them; if they are adults, set default_age_band: adult in {file}"
         )
     }
