@@ -17,4 +17,5 @@ def test_the_wheel_adds_no_generic_name(tmp_path):
     assert tops == {"rapport", "rapport_jobs", "rapport_serve"}
     assert "rapport/menus/emotional_support.yaml" in names
     assert "rapport_jobs/configs/train_policy.yaml" in names
+    assert "rapport/store/migrations/v2_minds.py" in names
     assert any(name.endswith("affect.json") for name in names)

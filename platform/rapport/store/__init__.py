@@ -5,6 +5,7 @@ SQLAlchemy Core over SQLite (one writing process a home) or PostgreSQL, chosen b
 
 from rapport.store.group import GroupCommitter
 from rapport.store.keys import ApiKey, Keys
+from rapport.store.minds import MindState
 from rapport.store.records import Change, Episode
 from rapport.store.relay import relay
 from rapport.store.store import Store, open_store
@@ -17,6 +18,7 @@ __all__ = [
     "Episode",
     "GroupCommitter",
     "Keys",
+    "MindState",
     "Store",
     "Switch",
     "Switches",

@@ -19,7 +19,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rapport.errors import ConfigError, UnavailableError
-from rapport.store.tables import meta, metadata
+from rapport.store.tables import meta
 
 _POSTGRESQL = {
     "pool_pre_ping": True,  # a restarted server costs nobody a request
@@ -39,6 +39,12 @@ _SQLITE_PRAGMAS = (
 # Without turns PostgreSQL gives outbox numbers in one order and commits in another, and the relay
 # could pass over a row that commits late. SQLite has one writer anyway: there it is but a read.
 _TURN = select(meta.c.value).where(meta.c.name == "turn").with_for_update()
+
+_SETTLING = (
+    "SET LOCAL lock_timeout = '60s'",
+    "SET LOCAL statement_timeout = 0",
+    "SELECT pg_advisory_xact_lock(7237123)",  # any number, the same in every process
+)
 
 
 class Database:
@@ -75,15 +81,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def creating(self) -> Iterator[Connection]:
-        """Make the tables that are missing, then write as `writing` does.
+    def settling(self) -> Iterator[Connection]:
+        """Change the tables themselves in one transaction; one process at a time, others wait.
 
         Raises:
-            IntegrityError, ProgrammingError: Another process makes them just now.
-            UnavailableError: The database does not answer.
+            UnavailableError: The database does not answer, or another process takes long.
         """
         with self._changing() as connection:
-            metadata.create_all(connection)
+            if not self.is_sqlite:
+                for statement in _SETTLING:
+                    connection.exec_driver_sql(statement)
             yield connection
 
     @contextmanager

@@ -18,6 +18,7 @@ _USER_TABLES = (
     tables.users,
     tables.episodes,
     tables.user_states,
+    tables.minds,
 )
 _TEXT_TABLES = (tables.decisions, tables.feedback, tables.turns)
 

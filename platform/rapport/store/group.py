@@ -59,6 +59,10 @@ class GroupCommitter:
         """
         return await self.write_async(Change.of(rows, episodes=episodes))
 
+    def write(self, change: Change) -> Flags:
+        """Write a change that is checked already, as `commit` does."""
+        return self._submitted(change).result()
+
     async def write_async(self, change: Change) -> Flags:
         """Write a change that is checked already, as `commit_async` does."""
         return await asyncio.wrap_future(self._submitted(change))

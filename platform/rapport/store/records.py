@@ -11,6 +11,7 @@ import pyarrow as pa
 from rapport.errors import RowError, UnknownNameError
 from rapport.schema import new_id, schema_of, to_table
 from rapport.store import tables
+from rapport.store.minds import MindState
 from rapport.store.tables import microseconds
 
 Rows: TypeAlias = Sequence[tuple[str, Mapping[str, Any]]]
@@ -65,6 +66,7 @@ class Change:
     closed: tuple[Record, ...] = ()
     """Opened decisions as they ended; one that is closed already stays as it is."""
     episodes: tuple[Episode, ...] = ()
+    minds: tuple[MindState, ...] = ()
 
     @classmethod
     def of(
@@ -74,6 +76,7 @@ class Change:
         opens: Mapping[str, Any] | None = None,
         closes: Mapping[str, Any] | None = None,
         episodes: Sequence[Episode] = (),
+        minds: Sequence[MindState] = (),
     ) -> "Change":
         """Check rows and make them ready to write.
 
@@ -82,6 +85,7 @@ class Change:
             opens: A decision whose reply is about to be said; it reaches the lake once closed.
             closes: An opened decision as it ended.
             episodes: Where conversations stand now; replaces what was known of a prefix.
+            minds: Users as they were heard now; never over what was heard later.
 
         Raises:
             UnknownNameError: A table the store does not take.
@@ -92,6 +96,7 @@ class Change:
             opened=records([("decisions", opens)] if opens else ()),
             closed=records([("decisions", closes)] if closes else ()),
             episodes=tuple(episodes),
+            minds=tuple(minds),
         )
 
 

@@ -4,19 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, insert, or_, select
-from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy import Select, and_, func, or_, select, update
 
-from rapport.errors import ConfigError
-from rapport.schema import new_id
 from rapport.store import forgetting, tables
 from rapport.store.database import Database
 from rapport.store.keys import Keys
+from rapport.store.minds import MindState, read_mind
 from rapport.store.outbox import Outbox
 from rapport.store.records import Change, Episode, Rows, decoded
 from rapport.store.scrubbing import scrub
 from rapport.store.switches import Switches
 from rapport.store.users import UserState, read_state, write_states
+from rapport.store.versions import settle
 from rapport.store.writes import write
 
 
@@ -77,10 +76,17 @@ class Store:
         """Write an opened decision as it ended, with the rows that ended with it."""
         self.write([Change.of(rows, closes=row, episodes=episodes)])
 
+    def still_open(self, decision_ids: Collection[str], now: datetime) -> None:
+        """Note that the replies of some open decisions are still being said at a moment."""
+        mine = tables.unfinished.c.decision_id.in_(decision_ids)
+        with self._database.writing() as connection:
+            seen = tables.microseconds(now)
+            connection.execute(update(tables.unfinished).where(mine).values(seen=seen))
+
     def close_abandoned(self, before: datetime) -> int:
-        """Close decisions opened before a moment, whose process died; returns how many."""
-        columns = tables.unfinished.c
-        query = select(columns.decision_id).where(columns.opened < tables.microseconds(before))
+        """Close decisions whose process was last heard of before a moment; returns how many."""
+        columns, limit = tables.unfinished.c, tables.microseconds(before)
+        query = select(columns.decision_id).where(columns.opened < limit, columns.seen < limit)
         with self._database.reading() as connection:
             names = connection.scalars(query).all()
         for name in names:
@@ -159,6 +165,14 @@ class Store:
         with self._database.reading() as connection:
             return read_state(connection, tenant, user_id, encoder_id)
 
+    def mind(
+        self, tenant: str, user_id: str, encoder_id: str
+    ) -> tuple[MindState | None, UserState | None]:
+        """A user as serving last heard him, and as the batch jobs know him."""
+        with self._database.reading() as connection:
+            heard = read_mind(connection, tenant, user_id, encoder_id)
+            return heard, read_state(connection, tenant, user_id, encoder_id)
+
     def put_user_states(self, states: Sequence[UserState]) -> int:
         """Write states, but never over one that knows a later event.
 
@@ -221,28 +235,11 @@ class Store:
 def open_store(url: str) -> Store:
     """Open the store at a SQLAlchemy URL; the first opening makes its tables and id.
 
+    The tables of an older version are upgraded, rows kept; see `rapport.store.migrations`.
+
     Raises:
         ConfigError: The URL is wrong, its driver is missing, or a later Rapport made the store.
         UnavailableError: The database does not answer.
     """
     database = Database(url)
-    try:
-        known = _set_up(database)
-    except (IntegrityError, ProgrammingError):
-        # On PostgreSQL first openings may race, and the losers find everything made.
-        known = _set_up(database)
-    if int(known["version"]) > tables.STORE_VERSION:
-        remedy = f"this Rapport knows version {tables.STORE_VERSION}; install a newer one"
-        raise ConfigError("store version", known["version"], remedy)
-    return Store(database, known["store_id"])
-
-
-def _set_up(database: Database) -> dict[str, str]:
-    with database.creating() as connection:
-        rows = connection.execute(select(tables.meta.c.name, tables.meta.c.value))
-        known = {str(name): str(value) for name, value in rows}
-        if not known:
-            known = {"store_id": new_id(), "version": str(tables.STORE_VERSION), "turn": ""}
-            made = [{"name": name, "value": value} for name, value in known.items()]
-            connection.execute(insert(tables.meta), made)
-    return known
+    return Store(database, settle(database))

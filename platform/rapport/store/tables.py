@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -16,8 +17,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-STORE_VERSION = 1
-"""Version of these tables; a store of a later one is refused."""
+STORE_VERSION = 2
+"""Version of these tables; `rapport.store.migrations` brings older ones here."""
 
 metadata = MetaData()
 
@@ -53,8 +54,15 @@ decisions = Table(
     Index("decisions_by_time", "tenant", "ts"),
     Index("decisions_by_episode", "episode_id"),
 )
-unfinished = Table("unfinished", metadata, _key("decision_id"), _time("opened"))
-"""Decisions whose reply is still being said; they enter the outbox when it ends."""
+unfinished = Table(
+    "unfinished",
+    metadata,
+    *(_key("decision_id"), _time("opened")),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
+)
+"""Decisions whose reply is still being said; they enter the outbox when it ends.
+
+`seen` is when their process last said that it is alive, 0 before it did."""
 feedback = Table(
     "feedback",
     metadata,
@@ -90,6 +98,19 @@ user_states = Table(
     Column("vector", LargeBinary, nullable=False),
     _text("persona_id", nullable=True),
 )
+minds = Table(
+    "minds",
+    metadata,
+    *(_key("tenant"), _key("user_id"), _key("encoder_id")),
+    _time("last_ts"),
+    Column("vector", LargeBinary, nullable=True),
+    _text("episode_id", nullable=True),
+    Column("curve_value", Double, nullable=False),
+    Column("curve_scale", Double, nullable=False),
+    Column("curve_count", Integer, nullable=False),
+    _text("last_arm", nullable=True),
+)
+"""Users as serving last heard them; `user_states` is how the batch jobs know them."""
 outbox = Table(
     "outbox",
     metadata,

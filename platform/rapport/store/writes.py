@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from rapport.store import tables
+from rapport.store.minds import put_minds
 from rapport.store.records import ID_COLUMNS, Change, Episode, Record
 
 
@@ -21,6 +22,7 @@ def write(connection: Connection, changes: Sequence[Change]) -> list[tuple[bool,
     _close(connection, [record for change in changes for record in change.closed])
     flags = iter(insert_new(connection, [record for change in changes for record in change.rows]))
     put_episodes(connection, [episode for change in changes for episode in change.episodes])
+    put_minds(connection, [mind for change in changes for mind in change.minds])
     return [tuple(next(flags) for _ in change.rows) for change in changes]
 
 
@@ -75,7 +77,8 @@ def _open(connection: Connection, batch: Sequence[Record]) -> None:
     if batch:
         connection.execute(insert(tables.decisions), [dict(record.columns) for record in batch])
         opened = [
-            {"decision_id": record.row_id, "opened": record.columns["ts"]} for record in batch
+            {"decision_id": record.row_id, "opened": record.columns["ts"], "seen": 0}
+            for record in batch
         ]
         connection.execute(insert(tables.unfinished), opened)
 

@@ -6,7 +6,7 @@ from sqlalchemy import create_engine, text
 
 from rapport.errors import UnavailableError
 from rapport.lake import Lake
-from rapport.store import Episode, UserState, open_store, relay
+from rapport.store import Change, Episode, MindState, UserState, open_store, relay
 from rapport.store.records import decoded
 from rapport.testing import a_decision, a_turn, some_feedback
 from rapport.testing.rows import START
@@ -34,6 +34,8 @@ def fill(store, user, words, *, count=40):
     store.commit([("users", profile)])
     store.open_decision(a_decision(user_id=user, decision_id=f"{words}-open", episode_id=words))
     vector = np.ones(3, np.float32)
+    mind = MindState("default", user, "e", START, vector, words, (0.1, 0.4, 1), None)
+    store.write([Change.of(minds=[mind])])
     store.put_user_states([UserState("default", user, "e", START, vector)])
 
 
@@ -79,7 +81,7 @@ def test_an_erased_user_leaves_no_byte_and_the_others_every_row(store, bytes_of,
     counts = store.erase_users([GONE])
     assert counts == {
         "decisions": 41, "turns": 40, "feedback": 40, "users": 1, "episodes": 40,
-        "user_states": 1, "unfinished": 1, "outbox": 121,
+        "user_states": 1, "minds": 1, "unfinished": 1, "outbox": 121,
     }  # fmt: skip
     assert {table: payloads(store, table) for table in kept} == kept
     assert store.user_state("default", KEPT, "e") is not None

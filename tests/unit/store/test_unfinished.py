@@ -26,6 +26,15 @@ def test_a_closed_decision_carries_what_was_really_said_once(store):
     assert store.outbox.waiting() == {"decisions": 1, "turns": 1}
 
 
+def test_a_decision_that_is_still_being_said_is_not_abandoned(store):
+    row = a_decision(ts=datetime.now(UTC))
+    store.open_decision(row)
+    heard = row["ts"] + timedelta(minutes=5)
+    store.still_open([row["decision_id"], "another gateway's"], heard)
+    assert store.close_abandoned(heard - timedelta(seconds=1)) == 0
+    assert store.close_abandoned(heard + timedelta(seconds=1)) == 1
+
+
 def test_a_decision_whose_process_died_is_closed_as_abandoned(store):
     row = a_decision(ts=datetime.now(UTC))
     store.open_decision(row)
