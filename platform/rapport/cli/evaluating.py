@@ -1,14 +1,18 @@
 """`rapport evaluate`: measure what a log or a model can do."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, plainly
-from rapport.cli.printing import print_rows
+from rapport.cli.printing import console, print_rows
 from rapport.cli.reporting import TenantOption
 from rapport.home import Home
 from rapport.runner import show
+
+if TYPE_CHECKING:
+    from rapport.measuring.result import Measure, Result
 
 evaluate_app = typer.Typer(help="Measure, with n and intervals.", no_args_is_help=True)
 
@@ -45,3 +49,53 @@ def power(
         show({"effect": effect, "off_policy": found.off_policy, "groups": rows}, as_json=True)
     else:
         print_rows(rows, title=f"What shows in 80 % of cases; when {effect:g} does")
+
+
+DataOption = Annotated[Path, typer.Option("--data", help="File or folder to measure on.")]
+
+
+@evaluate_app.command(epilog="Example: rapport evaluate ope --data open_bandit")
+@plainly
+def ope(data: DataOption, json_: JsonOption = False) -> None:
+    """Estimate each policy of an Open Bandit folder from the other's log, beside the truth.
+
+    Exit code 3 where the effective sample is too small in every group.
+    """
+    from rapport.measuring.open_bandit import measure_open_bandit
+
+    result = measure_open_bandit(data)
+    _tell(result, as_json=json_)
+    raise typer.Exit(3 if result.refused else 0)
+
+
+@evaluate_app.command(epilog="Example: rapport evaluate affect --data goemotions/dev.tsv")
+@plainly
+def affect(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
+    """Measure the emotion scorer, trained in this home or shipped, on labelled texts."""
+    from rapport.affect.scorers import load_scorer
+    from rapport.config import ENCODER_URI
+    from rapport.measuring.emotions import measure_emotions
+    from rapport.text import load_encoder
+
+    encoder = load_encoder(ENCODER_URI)
+    models = Home(home, make=False).root / "models"
+    scorer = load_scorer(models, encoder_id=encoder.encoder_id)
+    _tell(measure_emotions(data, scorer=scorer, encoder=encoder), as_json=json_)
+
+
+def _tell(result: "Result", *, as_json: bool) -> None:
+    if as_json:
+        show(result.to_json(), as_json=True)
+        return
+    rows = [_row("", name, found) for name, found in result.metrics.items()]
+    for group, held in result.groups.items():
+        rows += [_row(group, name, found) for name, found in held.metrics.items()]
+    print_rows(rows, title=f"{result.task} on {result.data.name}: n {result.n:,}")
+    refused = [f"{name}: {held.refused}" for name, held in result.groups.items() if held.refused]
+    for line in (*refused, *result.notes):
+        console().print(line, highlight=False)
+
+
+def _row(group: str, name: str, found: "Measure") -> dict[str, object]:
+    ends = {"low": found.low, "high": found.high}
+    return {"group": group or "-", "metric": name, "estimate": found.estimate, **ends, "n": found.n}

@@ -1,0 +1,1 @@
+"""Measurements of models and estimators on files of others: what `rapport evaluate` prints."""

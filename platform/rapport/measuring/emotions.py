@@ -1,0 +1,96 @@
+"""Emotions read from labelled texts: macro and micro F1 with intervals over texts."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rapport.affect.scorers import EMOTIONS, AffectScorer
+from rapport.errors import DataError
+from rapport.measuring.result import Group, Measure, Result, existing
+from rapport.text import TextEncoder
+
+RESAMPLES, SEED = 1000, 0
+FloatArray = NDArray[np.float64]
+
+
+def measure_emotions(path: Path, *, scorer: AffectScorer, encoder: TextEncoder) -> Result:
+    """Measure a scorer on a file in GoEmotions' format: text, label numbers, id, by tabs.
+
+    Groups are the labels, each with its `f1`; macro F1 is over labels that occur or are found.
+
+    Raises:
+        ConfigError: No such file.
+        DataError: It cannot be read, or no line fits.
+    """
+    texts, labels, skipped = read_labelled(existing(path))
+    there = scorer.emotion(texts, encoder.encode(texts)) >= scorer.thresholds[1]
+    f1 = _resampled(there, labels > 0)
+    names = {
+        name: Group({"f1": _measure(f1[:, 2 + place], int(labels[:, place].sum()))})
+        for place, name in enumerate(EMOTIONS)
+        if labels[:, place].any()
+    }
+    return Result(
+        task="affect",
+        data=path,
+        rows=len(texts) + skipped,
+        skipped=skipped,
+        n=len(texts),
+        metrics={
+            "macro_f1": _measure(f1[:, 0], len(texts)),
+            "micro_f1": _measure(f1[:, 1], len(texts)),
+        },
+        groups=names,
+        notes=(f"scorer trained on {scorer.facts['data']}",) if "data" in scorer.facts else (),
+    )
+
+
+def read_labelled(path: Path) -> tuple[list[str], FloatArray, int]:
+    """Texts, their labels [N, 28], and how many lines were no such thing."""
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path.name} cannot be read ({type(error).__name__})", "give a TSV"
+        ) from error
+    rows = [line.split("\t") for line in text.removesuffix("\n").split("\n")]
+    good = [row for row in rows if len(row) >= 2 and _numbers(row[1])]
+    if not good:
+        raise DataError(
+            f"{path.name} holds no labelled text",
+            f"give lines of text, label numbers below {len(EMOTIONS)} and id, parted by tabs",
+        )
+    labels = np.zeros((len(good), len(EMOTIONS)))
+    for place, row in enumerate(good):
+        labels[place, _numbers(row[1])] = 1.0
+    return [row[0] for row in good], labels, len(rows) - len(good)
+
+
+def _numbers(column: str) -> list[int]:
+    numbers = column.split(",")
+    fits = all(number.isdecimal() and int(number) < len(EMOTIONS) for number in numbers)
+    return [int(number) for number in numbers] if fits else []
+
+
+def _resampled(there: NDArray[np.bool_], labels: NDArray[np.bool_]) -> FloatArray:
+    """[1 + R, 2 + K] macro F1, micro F1, and that of each label; the first row is the sample."""
+    n = len(labels)
+    hits = (there & labels).astype(np.float64)
+    size = there.astype(np.float64) + labels
+    generator = np.random.default_rng(SEED)
+    drawn = np.ones((1 + RESAMPLES, n))
+    for row in drawn[1:]:
+        row[:] = np.bincount(generator.integers(n, size=n), minlength=n)
+    hit, both = drawn @ hits, drawn @ size
+    each = 2 * hit / np.maximum(both, 1)
+    occurs = both[0] > 0
+    micro = 2 * hit.sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+    return np.column_stack([each[:, occurs].mean(axis=1), micro, each])
+
+
+def _measure(values: FloatArray, n: int) -> Measure:
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return Measure(float(values[0]), float(low), float(high), n)
