@@ -17,6 +17,7 @@ from rapport.policy.policy import Policy, uniform_policy
 from rapport.release import current, verify
 from rapport.users.encoder import UserEncoder
 
+from .judging import MISSING
 from .router import PersonaRouter
 
 SHARED = "shared"
@@ -38,6 +39,8 @@ class Bundle:
     library: Library = field(default_factory=lambda: Library({}))
     discriminator: ReplyDiscriminator | None = None
     strategies: StrategyScorer | None = None
+    fault: str | None = None
+    """What its policy lacks, for the `degraded` of every decision it takes part in."""
     off: frozenset[tuple[str, str]] = frozenset()
     """(kind, name) of the arms, personas and adapters that people have switched off."""
 
@@ -81,23 +84,31 @@ class Bundle:
 def load_bundle(folder: Path | None) -> Bundle:
     """Load a release; without one, the base model and evenly drawn arms.
 
+    A release that never held a policy serves all the same, with evenly drawn arms and the NLP
+    score alone in `rerank`; every decision of it says so.
+
     Raises:
         BrokenReleaseError: A file's hash does not hold, or one is missing.
     """
     if folder is None:
         return Bundle(None, uniform_policy(Layout.of([NOBODY])))
     verify(folder)
+    personas = PersonaModel.load(folder / "personas")
+    has_policy = (folder / "policy").is_dir()
     discriminator = folder / "adapters" / "discriminator.json"
     return Bundle(
         release_id=folder.name,
-        policy=Policy.load(folder / "policy"),
-        router=PersonaRouter(
-            PersonaModel.load(folder / "personas"), UserEncoder.load(folder / "encoder")
+        policy=(
+            Policy.load(folder / "policy")
+            if has_policy
+            else uniform_policy(Layout.of(personas.names))
         ),
+        router=PersonaRouter(personas, UserEncoder.load(folder / "encoder")),
         adapters=find_adapters(folder / "adapters"),
         library=Library.load(folder / "adapters"),
         discriminator=ReplyDiscriminator.load(discriminator) if discriminator.exists() else None,
         strategies=StrategyScorer.load(folder / "strategies"),
+        fault=None if has_policy else MISSING,
     )
 
 

@@ -10,11 +10,13 @@ from rapport.policy.behaviour import DISTRESS
 
 from .minds import Mind, Minds
 from .plan import Plan
-from .records import DecisionMode, now
+from .records import DecisionMode, joined_reasons, now
 from .reranker import Reranker
 from .router import Route
 
 CONTROL_SHARE = 0.05
+ARMS_OFF = "arms:off"
+"""In a decision's `degraded`: every arm of the agent is switched off, so none was drawn."""
 
 
 class Planner:
@@ -30,6 +32,8 @@ class Planner:
         if plan.asked.model.startswith(plan.base_model):
             return _named_model(plan)
         mode = plan.asked.mode or self.default_mode(plan)
+        if ARMS_OFF in (plan.degraded or ""):
+            mode = "control"
         if plan.asked.candidates and mode == "arm_first":
             mode = "rerank"
         if mode == "control":
@@ -64,10 +68,14 @@ class Planner:
         route = None
         if router and mind.vector is not None and party.allows("infer_affect"):
             route = router.route(mind.vector, plan.reading)
-        return replace(plan, mind=mind, route=_pinned(plan, route))
+        served = plan.bundle.menu(party.agent_id).served
+        degraded = plan.degraded if served else joined_reasons(plan.degraded, ARMS_OFF)
+        return replace(plan, mind=mind, route=_pinned(plan, route), degraded=degraded)
 
     def default_mode(self, plan: Plan) -> DecisionMode:
         """Mode of a request that asks for none; `arm_first` stands for any that chooses."""
+        if ARMS_OFF in (plan.degraded or ""):
+            return "control"
         if plan.bundle.release_id is None:
             exploring = self.explore is not None and secrets.randbelow(10**6) < self.explore * 1e6
             return "arm_first" if exploring and may_explore(plan) else "observe"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from rapport.arms import DEFAULT_AGENT, Arm, load_menu
+from rapport.arms import DEFAULT_AGENT, Arm
 from rapport.errors import NotFoundError, ServingError
 from rapport.governance.redaction import redact
 
@@ -222,13 +222,13 @@ class Ranks:
 
 
 def _served(plan: Plan) -> NDArray[np.intp]:
-    names = [arm.name for arm in load_menu(plan.party.agent_id).served]
+    names = [arm.name for arm in plan.bundle.menu(plan.party.agent_id).served]
     return plan.bundle.layout.arm_index(names)
 
 
 def _told(plan: Plan, features: Mapping[str, float]) -> NDArray[np.float64] | None:
     """[A] the arms that features name, as shares; none where they name none."""
-    names = [arm.name for arm in load_menu(plan.party.agent_id).served]
+    names = [arm.name for arm in plan.bundle.menu(plan.party.agent_id).served]
     weights = np.array([max(features.get(name, 0.0), 0.0) for name in names])
     if not weights.sum() > 0:
         return None
@@ -239,7 +239,7 @@ def _told(plan: Plan, features: Mapping[str, float]) -> NDArray[np.float64] | No
 
 def _shown_most(plan: Plan, share: NDArray[np.float64]) -> Arm | None:
     """The served arm with the largest share; none where all are even and nothing is told."""
-    served = load_menu(plan.party.agent_id).served
+    served = plan.bundle.menu(plan.party.agent_id).served
     shares = share[_served(plan)]
     return None if np.ptp(shares) == 0 else served[int(shares.argmax())]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport.affect.strategy import StrategyScorer
-from rapport.arms import Arm, load_menu
+from rapport.arms import Arm
 from rapport.errors import UnavailableError
 from rapport.language.engine import Delta, GenerationRequest
 
@@ -68,10 +68,9 @@ class Ranking:
             return _given_up(plan, missing or "rerank:guard")
         nlp, unscored = await self._fit(plan, free)
         if max(nlp) < INTENT_FLOOR:
-            clarify = load_menu(plan.party.agent_id)["clarify"]
-            asking = Option(clarify, plan.library_reply(clarify), "library")
-            options, free = [*options, asking], [*free, asking]
-            nlp = [*nlp, INTENT_FLOOR]
+            asking = _asking(plan)
+            options, free = [*options, *asking], [*free, *asking]
+            nlp = [*nlp, *[INTENT_FLOOR] * len(asking)]
         shown = await asyncio.to_thread(self._shown, plan, free, strategies)
         draw = self._reranker.draw_option(
             plan.bundle,
@@ -100,7 +99,7 @@ class Ranking:
         texts = plan.asked.candidates
         if not texts:
             return []
-        served = load_menu(plan.party.agent_id).served
+        served = plan.bundle.menu(plan.party.agent_id).served
         columns = plan.bundle.layout.arm_index([arm.name for arm in served])
         shown = self._reader.shown(texts, strategies, plan.bundle.layout)[:, columns]
         arms = [served[int(place)] for place in shown.argmax(axis=1)]
@@ -141,6 +140,14 @@ class Ranking:
         near = await asyncio.to_thread(self._reader.similarity, plan.reading, replies)
         features = np.column_stack([np.array(scores), near])
         return [float(value) for value in judge.predict(features)], None
+
+
+def _asking(plan: Plan) -> list[Option]:
+    """The approved reply that asks what was meant; none where that arm is switched off."""
+    served = plan.bundle.menu(plan.party.agent_id).served
+    return [
+        Option(arm, plan.library_reply(arm), "library") for arm in served if arm.name == "clarify"
+    ]
 
 
 def _given_up(plan: Plan, reason: str) -> Plan:

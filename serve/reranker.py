@@ -2,18 +2,19 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rapport.affect.scorers import EMOTIONS
-from rapport.arms import Arm, Menu, load_menu
+from rapport.arms import Arm, Menu
 from rapport.policy.behaviour import draw
 from rapport.policy.features import Situation, group_emotions
 from rapport.policy.policy import Scores
 
 from .bundle import Bundle
+from .judging import Judged, judged
 from .minds import Mind
 from .reading import Reading
 from .records import Origin
@@ -56,6 +57,10 @@ class Draw:
     """[k] float64, sums to 1, exactly 0 where an option was kept out; what is logged."""
     index: int
     seed: int
+    policy_id: str | None = None
+    """Which policy gave the probabilities; none where nothing was scored."""
+    degraded: str | None = None
+    """What was missing of the policy."""
 
     @property
     def option(self) -> Option:
@@ -111,17 +116,15 @@ class Reranker:
 
     def draw_arm(self, bundle: Bundle, case: Situation, *, agent: str, explore: bool) -> Draw:
         """Draw the arm under which one reply will be written."""
-        menu = load_menu(agent)
-        scores = bundle.policy.decide(case, explore=np.array([explore]))
-        columns = _columns(bundle, menu)
-        return _drawn(tuple(map(Option, menu.served)), _cut(scores, columns))
+        menu = bundle.menu(agent)
+        found = _decided(bundle, menu, case, explore=explore)
+        return _drawn(tuple(map(Option, menu.served)), found.scores, found)
 
     def best_arms(self, bundle: Bundle, case: Situation, *, agent: str, k: int) -> list[Arm]:
         """Name the k arms with the largest product of both scores, best first."""
-        menu = load_menu(agent)
-        columns = _columns(bundle, menu)
-        scores = bundle.policy.decide(case)
-        product = bundle.policy.behaviour.log_score(scores.nlp, scores.rec)[0, columns]
+        menu = bundle.menu(agent)
+        scores = _decided(bundle, menu, case).scores
+        product = bundle.policy.behaviour.log_score(scores.nlp, scores.rec)
         return [menu.served[i] for i in np.argsort(-product, kind="stable")[:k]]
 
     def draw_option(
@@ -146,14 +149,17 @@ class Reranker:
         """
         free = [i for i, option in enumerate(options) if option.guard is None]
         safe = np.array([[options[i].is_safe for i in free]])
-        scores = bundle.policy.rank(
-            case,
-            np.asarray(nlp, dtype=np.float64)[None],
-            shares=shown.astype(np.float32),
-            safe=safe,
-            explore=np.array([explore]),
+        found = judged(
+            bundle.policy,
+            lambda policy: policy.rank(
+                case,
+                np.asarray(nlp, dtype=np.float64)[None],
+                shares=shown.astype(np.float32),
+                safe=safe,
+                explore=np.array([explore]),
+            ),
         )
-        return _drawn(tuple(options), _spread(scores, free, len(options)))
+        return _drawn(tuple(options), _spread(found.scores, free, len(options)), found)
 
 
 def sure(option: Option) -> Draw:
@@ -162,8 +168,15 @@ def sure(option: Option) -> Draw:
     return Draw((option,), unscored, unscored, np.ones(1), index=0, seed=0)
 
 
-def _columns(bundle: Bundle, menu: Menu) -> NDArray[np.intp]:
-    return bundle.layout.arm_index([arm.name for arm in menu.served])
+def _decided(bundle: Bundle, menu: Menu, case: Situation, *, explore: bool | None = None) -> Judged:
+    """One row's scores of a menu's served arms, each [k]; no other arm takes part."""
+    columns = bundle.layout.arm_index([arm.name for arm in menu.served])
+    mask = np.zeros((1, len(bundle.layout.arms)), dtype=bool)
+    mask[0, columns] = True
+    free = None if explore is None else np.array([explore])
+    found = judged(bundle.policy, lambda policy: policy.decide(case, mask=mask, explore=free))
+    cut = _cut(found.scores, columns)
+    return replace(found, scores=cut, degraded=found.degraded or bundle.fault)
 
 
 def _cut(scores: Scores, columns: NDArray[np.intp]) -> Scores:
@@ -178,7 +191,7 @@ def _spread(scores: Scores, free: Sequence[int], size: int) -> Scores:
     return Scores(nlp, rec, probability)
 
 
-def _drawn(options: tuple[Option, ...], scores: Scores) -> Draw:
+def _drawn(options: tuple[Option, ...], scores: Scores, found: Judged) -> Draw:
     probability = np.ascontiguousarray(scores.probability, dtype=np.float64)
     seed = secrets.randbits(SEED_BITS)
     return Draw(
@@ -188,4 +201,6 @@ def _drawn(options: tuple[Option, ...], scores: Scores) -> Draw:
         probability=probability,
         index=draw(probability, seed),
         seed=seed,
+        policy_id=found.policy_id,
+        degraded=found.degraded,
     )

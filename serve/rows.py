@@ -36,14 +36,16 @@ def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
         "propensity": candidates[index]["probability"],
         "propensity_source": "logged",
         "explored": bool(plan.draw and plan.draw.explored and plan.mode != "observe"),
-        "policy_id": plan.bundle.policy.id,
+        "policy_id": (plan.draw and plan.draw.policy_id) or plan.bundle.policy.id,
         "policy_version": plan.bundle.release_id,
         "release_id": plan.bundle.release_id,
         "rng_seed": plan.draw.seed if plan.draw and len(candidates) > 1 else None,
         "latency_ms": (time.monotonic() - plan.started) * 1000,
         "tokens_in": speech.usage.tokens_in,
         "tokens_out": speech.usage.tokens_out,
-        "degraded": joined_reasons(plan.degraded, speech.degraded),
+        "degraded": joined_reasons(
+            plan.degraded, plan.draw.degraded if plan.draw else None, speech.degraded
+        ),
     }
 
 

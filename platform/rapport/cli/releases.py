@@ -1,4 +1,4 @@
-"""`rapport release`: list, show, verify, promote, roll back."""
+"""`rapport release`: list, show, verify, promote, roll back, switch things off and on."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ import typer
 
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_home, plainly
 from rapport.cli.printing import print_rows
+from rapport.cli.switching import disable, enable
 from rapport.cli.verdicts import print_verdict
 from rapport.errors import GateRefusedError, UnknownNameError
 from rapport.home import Home
@@ -24,6 +25,8 @@ from rapport.release_manifest import VERDICT
 from rapport.runner import show
 
 release_app = typer.Typer(help="Releases and their verdicts.", no_args_is_help=True)
+release_app.command(epilog="Example: rapport release disable arm suggestion")(disable)
+release_app.command(epilog="Example: rapport release enable arm suggestion")(enable)
 
 IdArgument = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="Id or alias; default the one that serves.")

@@ -162,6 +162,10 @@ class Policy:
             incumbent=incumbent if same else uniform_policy(self.layout),
         )
 
+    def nlp_alone(self) -> "Policy":
+        """This policy without its expected rewards: what fits the context best is likeliest."""
+        return replace(self, learner="uniform", scorer=None, withheld=(), incumbent=None)
+
     def save(self, folder: Path) -> str:
         """Write `policy.safetensors` and `policy.json`; returns the id."""
         folder.mkdir(parents=True, exist_ok=True)

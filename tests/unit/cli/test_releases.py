@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from rapport.cli.app import app
 from rapport.pipeline.ports import digest_tree
 from rapport.pipeline.promotion import promote_judged
+from rapport.store import open_store
 from tests.unit.pipeline.candidates import REASON, a_candidate, a_home, a_policy, a_verdict, serving
 
 
@@ -69,3 +70,29 @@ def test_rolling_back_and_showing(home):
     assert release(home, "verify").exit_code == 0
     assert "Verdict: promoted" in release(home, "show").stdout
     assert release(home, "rollback").exit_code == 2
+
+
+def test_a_switch_is_turned_off_and_on_and_who_did_it_is_kept(home):
+    told = json.loads(release(home, "disable", "arm", "suggestion", "--json").stdout)
+    assert told["all that is off"] == ["arm suggestion"]
+    assert release(home, "enable", "arm", "suggestion").exit_code == 0
+    store = open_store(home.store_url)
+    history = store.switches.history()
+    assert store.switches.off() == frozenset()
+    store.close()
+    assert [turn.off for turn in history] == [True, False]
+    assert all(turn.by for turn in history)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("disable", "arm", "sugestion"),
+        ("disable", "persona", "nobody-01"),
+        ("disable", "adapter", "nobody-01"),
+        ("disable", "policy", "x"),
+        ("enable", "arm", "suggestion"),
+    ],
+)
+def test_what_is_not_there_or_not_off_cannot_be_switched(home, words):
+    assert release(home, *words).exit_code == 2
