@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from rapport.home import Home, user_key
 from rapport.store import Store, open_store
-from serve.app import AppConfig, join
+from serve.app import AppConfig, Light, join
 from serve.planner import in_control
 from tests.serve import small_home
 from tests.serve.small_home import ScriptedWriter
@@ -25,6 +25,7 @@ class Graph:
     key: str
     writer: ScriptedWriter
     store: Store = field(repr=False)
+    light: Light = field(repr=False)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -53,8 +54,10 @@ def graph_over(home: Path, *, encoder: str | None = None, **settings: Any) -> Gr
     """Join the light nodes over a home."""
     writer = ScriptedWriter()
     config = AppConfig(home=home, encoder=encoder or f"file:{home}/encoder", **settings)
-    api = TestClient(join(config, writer).gateway.api())
-    return Graph(home, api, small_home.key_of(home), writer, open_store(Home(home).store_url))
+    light = join(config, writer)
+    api = TestClient(light.gateway.api())
+    store = open_store(Home(home).store_url)
+    return Graph(home, api, small_home.key_of(home), writer, store, light)
 
 
 def control_user(home: Path) -> str:
