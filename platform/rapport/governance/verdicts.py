@@ -7,6 +7,7 @@ Kind = Literal[
     "crisis",
     "empty",
     "harmful_instruction",
+    "abuse",
     "pii",
     "degenerate",
     "guilt_on_goodbye",
