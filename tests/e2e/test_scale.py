@@ -79,11 +79,12 @@ def test_fifty_thousand_users_are_segmented_within_four_gib(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runner", ["embedded", "embedded_by_ray"])
-def test_embedding_is_nearly_as_fast_as_the_bare_encoder(tmp_path, runner):
+@pytest.mark.parametrize(("runner", "turns"), [("embedded", 4_000), ("embedded_by_ray", 20_000)])
+def test_embedding_is_nearly_as_fast_as_the_bare_encoder(tmp_path, runner, turns):
+    # Turns a piece: short ones share out what else runs here; Ray Data pays its start each time.
     step("simulate", tmp_path, SLICE // 20)
     step("ingested", tmp_path, SLICE // 20)
-    found = step(runner, tmp_path, SLICE // 5, timeout_s=3000)
+    found = step(runner, tmp_path, turns, timeout_s=3000)
     assert found["turns"] == SLICE
     assert found["peak_mib"] < MOST_MIB
     say(f"{runner}: {found['ours']:.0f} turns/s, bare {found['bare']:.0f}")
