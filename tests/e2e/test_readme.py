@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.e2e.conftest import README, ROOT, shell_blocks
+from tests.e2e.conftest import README, ROOT, Circle, shell_blocks
 
 
 def test_the_two_set_up_lines_stand_in_the_readme_and_in_the_smoke_run():
@@ -32,6 +32,7 @@ def test_every_room_of_the_tree_exists_and_is_drawn():
 def test_every_block_of_commands_is_run_by_a_test():
     """A new kind of block must find its test: these starts are all there are."""
     here = ("rapport simulate", "rapport ingest", "rapport run", "rapport erase", "rapport sql")
+    here += ("rapport report", "rapport doctor", "rapport evaluate")
     others = ("rapport serve", "curl", "python -m jobs", "rapport demo --data")
     for block in shell_blocks(starting=""):
         assert block.startswith((*here, *others, "pip install")), block  # pip: `poe smoke`
@@ -41,12 +42,26 @@ def all_of(*starts: str) -> list[str]:
     return [block for start in starts for block in shell_blocks(starting=start)]
 
 
-@pytest.mark.parametrize("block", all_of("rapport sql", "rapport erase"))
+@pytest.mark.parametrize("block", all_of("rapport sql", "rapport report", "rapport erase"))
 def test_what_is_asked_afterwards_is_answered(circle, block):
     for line in block.splitlines():
         ran = circle.shell(line)
         assert ran.returncode == 0, (line, ran.stderr)
         assert ran.stdout.strip(), line
+
+
+@pytest.mark.parametrize("block", all_of("rapport evaluate"))
+def test_what_others_labelled_is_measured(block):
+    if not (ROOT.parent / "shared/data").is_dir():
+        pytest.skip("the data sets are not beside the checkout")
+    ran = Circle(ROOT).shell(block)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("block", all_of("rapport doctor"))
+def test_the_doctor_finds_a_machine_that_runs_these_tests_well_enough(circle, block):
+    ran = circle.shell(block)
+    assert ran.returncode == 0, ran.stdout
 
 
 @pytest.mark.parametrize("block", all_of("rapport run"))
