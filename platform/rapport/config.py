@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -111,7 +112,9 @@ def resolve(
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"]) or config_type.__name__
-        raise ConfigError(setting, first["input"], first["msg"]) from error
+        unknown = first["type"] == "extra_forbidden"
+        remedy = _meant(config_type, setting) if unknown else first["msg"]
+        raise ConfigError(setting, first["input"], remedy) from error
 
 
 def cache_dir() -> Path:
@@ -141,6 +144,16 @@ def object_store_query(uri: str) -> str:
     parts = {"region": region, "endpoint_override": host} | ({"scheme": scheme} if found else {})
     stated = urlencode({key: value for key, value in parts.items() if value})
     return f"?{stated}" if stated else ""
+
+
+def _meant(config_type: type[BaseModel], setting: str) -> str:
+    """What to say of a setting there is none of."""
+    names, part = sorted(config_type.model_fields), setting.partition(".")[0]
+    if part in names:
+        return f"{part} has no such setting"
+    near = get_close_matches(part, names, n=1)
+    found = f"did you mean {near[0]}? " if near else ""
+    return f"there is no such setting; {found}known: {', '.join(names)}"
 
 
 def _from_file(file: Path, section: str | None) -> dict[str, Any]:

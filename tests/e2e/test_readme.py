@@ -31,8 +31,8 @@ def test_every_room_of_the_tree_exists_and_is_drawn():
 
 def test_every_block_of_commands_is_run_by_a_test():
     """A new kind of block must find its test: these starts are all there are."""
-    here = ("rapport simulate", "rapport ingest", "rapport run", "rapport erase", "rapport sql")
-    here += ("rapport report", "rapport doctor", "rapport evaluate")
+    here = ["rapport simulate", "rapport ingest", "rapport run", "rapport erase", "rapport sql"]
+    here += ["rapport report", "rapport doctor", "rapport evaluate"]
     others = ("rapport serve", "curl", "python -m jobs", "rapport demo --data")
     for block in shell_blocks(starting=""):
         assert block.startswith((*here, *others, "pip install")), block  # pip: `poe smoke`

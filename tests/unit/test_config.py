@@ -46,3 +46,10 @@ def test_a_toml_section_is_read(tmp_path):
     file = tmp_path / "rapport.toml"
     file.write_text("[demo]\nseed = 4\n")
     assert resolve(Outer, file=file, section="demo").seed == 4
+
+
+def test_a_misspelt_setting_is_told_with_the_one_that_was_meant():
+    with pytest.raises(ConfigError, match="did you mean tenant"):
+        resolve(JobConfig, sets=["tennant=a"])
+    with pytest.raises(ConfigError, match="lake has no such setting"):
+        resolve(JobConfig, sets=["lake.url=a"])

@@ -7,10 +7,10 @@ from typing import Any
 
 from rapport.governance.tenants import TenantPolicy, load_tenants, policy_of
 from rapport.home import Home
-from rapport.ingest import ingest
+from rapport.ingest import FORMATS, Counts, ingest
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.settings import IngestConfig
-from rapport.schema import PURPOSES
+from rapport.schema import PURPOSES, SCHEMAS
 from rapport.scratch import scratch_folder
 
 SHOWN_ROWS = 10
@@ -50,7 +50,19 @@ def _ingested(config: IngestConfig, lake: Lake, *, secret: bytes) -> dict[str, A
         mapping=config.mapping,
         chunk_rows=config.chunk_rows,
     )
-    return {**counts.as_dict(), **_withheld(config, policy)}
+    return {**counts.as_dict(), **_withheld(config, policy), **_unread(counts)}
+
+
+def _unread(counts: Counts) -> dict[str, str]:
+    """What to say of an input of which nothing could be read."""
+    tables = [tally for name, tally in counts.tables.items() if name in SCHEMAS]
+    if not counts.quarantine.read or any(tally.kept + tally.duplicate for tally in tables):
+        return {}
+    others = ", ".join(sorted(set(FORMATS) - {counts.format}))
+    return {
+        "note": f"nothing of it could be read as {counts.format}; if it is of another format, name "
+        f"that: {others}; if its fields have other names, give a --mapping"
+    }
 
 
 def _withheld(config: IngestConfig, policy: TenantPolicy) -> dict[str, str]:

@@ -37,3 +37,12 @@ def test_a_preview_for_people_says_that_nothing_was_written(tmp_path):
     ran = preview(tmp_path)
     assert "Nothing was written." in ran.stdout
     assert "hello 0" in ran.stdout
+
+
+def test_an_input_of_which_nothing_can_be_read_names_the_other_formats(tmp_path):
+    log = tmp_path / "my.csv"
+    log.write_text("a,b\n1,2\n")
+    words = ["ingest", "openai-jsonl", str(log), "--preview", "--home", str(tmp_path / "home")]
+    ran = CliRunner().invoke(app, words)
+    assert "nothing of it could be read as openai-jsonl" in ran.stdout.replace("\n", " ")
+    assert "turns-csv" in ran.stdout
