@@ -15,7 +15,8 @@ Each box is a deployment of its own with its own autoscaling. A hop between two 
 so a node leaves the gateway only where it works for longer: reading a message takes about 20 ms of
 a processor, routing and drawing one millisecond together, and they need the release whole. In both
 topologies every persona model serves every adapter. Gateway, router, reranker and reader are plain
-classes (`joining.join` joins them); `nodes` wraps them for Ray.
+classes (`joining.join` joins them); `nodes` wraps them for Ray. With an upstream attached no
+PersonaModel is deployed: gateways ask it themselves.
 """
 
 from typing import Any
@@ -43,8 +44,9 @@ def build(args: AppConfig) -> Application:
     """
     args = resolve(AppConfig, flags=args.model_dump(exclude_unset=True))
     args.check_gateways()
-    writer = _node("PersonaModel", PersonaModelNode, args.persona_model).bind(args)
-    reader = None
+    writer = reader = None
+    if args.upstream is None:
+        writer = _node("PersonaModel", PersonaModelNode, args.persona_model).bind(args)
     if args.topology == "spread":
         reader = _node("Reader", ReaderNode, args.reader).bind(args)
     live = {"user_config": args.live().model_dump()}

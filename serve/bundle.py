@@ -11,6 +11,8 @@ from rapport.errors import RapportError
 from rapport.language.adapters import find_adapters
 from rapport.language.discriminator import ReplyDiscriminator
 from rapport.language.library import Library
+from rapport.language.settings import PromptSettings
+from rapport.personas.cards import load_cards
 from rapport.personas.model import PersonaModel
 from rapport.policy.features import Layout
 from rapport.policy.policy import Policy, uniform_policy
@@ -39,6 +41,9 @@ class Bundle:
     library: Library = field(default_factory=lambda: Library({}))
     discriminator: ReplyDiscriminator | None = None
     strategies: StrategyScorer | None = None
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    cards: Mapping[str, str] = field(default_factory=dict)
+    """What prompts of level `context` say of each persona."""
     fault: str | None = None
     """What its policy lacks, for the `degraded` of every decision it takes part in."""
     off: frozenset[tuple[str, str]] = frozenset()
@@ -96,6 +101,7 @@ def load_bundle(folder: Path | None) -> Bundle:
     personas = PersonaModel.load(folder / "personas")
     has_policy = (folder / "policy").is_dir()
     discriminator = folder / "adapters" / "discriminator.json"
+    prompt = PromptSettings.load(folder)
     return Bundle(
         release_id=folder.name,
         policy=(
@@ -109,7 +115,15 @@ def load_bundle(folder: Path | None) -> Bundle:
         discriminator=ReplyDiscriminator.load(discriminator) if discriminator.exists() else None,
         strategies=StrategyScorer.load(folder / "strategies"),
         fault=None if has_policy else MISSING,
+        prompt=prompt,
+        cards=_told(folder / "personas") if prompt.level == "context" else {},
     )
+
+
+def _told(personas: Path) -> dict[str, str]:
+    """Each persona's card without its size and its reactions: those are for the policy."""
+    said = {name: " ".join(card.sentences[1:-1]) for name, card in load_cards(personas).items()}
+    return {name: f"This person is like others. {text}" for name, text in said.items() if text}
 
 
 @dataclass(frozen=True)

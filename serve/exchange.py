@@ -14,6 +14,7 @@ from rapport.governance.guard import crisis_reply
 from rapport.store import Store
 
 from .answer import Answer
+from .builtin import check_builtin
 from .bundle import Bundles
 from .holding import Chunk
 from .ledger import Ledger
@@ -25,10 +26,10 @@ from .ranking import Ranking, Writer
 from .reading import Reader
 from .records import Party
 from .rows import response_block
-from .saying import Saying
+from .saying import DEADLINE_S, Saying
 from .speech import Speech
 from .style import settled
-from .wire import ChatRequest
+from .wire import ChatRequest, Mode
 
 
 class Exchanges:
@@ -45,11 +46,16 @@ class Exchanges:
         ledger: Ledger,
         writer: Writer,
         explore: float | None = None,
+        mode: Mode | None = None,
+        upstream: str | None = None,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self.store, self.bundles, self.ledger = store, bundles, ledger
         self.reader, self._parties = reader, parties
-        self.planner = Planner(minds, explore=explore)
-        self._ranking, self._saying = Ranking(writer, reader), Saying(writer, reader)
+        self.planner = Planner(minds, explore=explore, mode=mode)
+        self._upstream = upstream
+        self._ranking = Ranking(writer, reader, deadline_s=deadline_s)
+        self._saying = Saying(writer, reader, deadline_s=deadline_s)
 
     async def answer(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Answer:
         """Choose a reply and start saying it.
@@ -61,7 +67,8 @@ class Exchanges:
         plan = await asyncio.to_thread(self._decided, tenant, asked, header_user)
         if plan.mode == "rerank" and plan.ready is None:
             plan = await self._ranking.rank(plan)
-        speech = Speech(delivered=plan.delivered)
+        field = "refusal" if asked.turn == "structured" and not plan.crisis else "content"
+        speech = Speech(delivered=plan.delivered, field=field)
         chunks = None
         if asked.stream:
             batches = self._streamed(plan, speech)
@@ -82,22 +89,32 @@ class Exchanges:
         """Return what `model` may name."""
         bundle, base = self.bundles.now, self._parties.base_model
         personas = [name for name in bundle.personas if bundle.release_id]
-        adapters = [f"{base}:{name}" for name in bundle.adapters]
-        return ["rapport", *(f"rapport:{name}" for name in personas), base, *adapters]
+        adapters = [] if self._upstream else [f"{base}:{name}" for name in bundle.adapters]
+        names = ["rapport", *(f"rapport:{name}" for name in personas), base, *adapters]
+        return list(dict.fromkeys(names))  # an upstream's model may be called so too
 
     def _decided(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
-        plan = self.heard(tenant, asked, header_user)
+        if self._upstream is None:
+            check_builtin(asked)
+        plan = self.heard(tenant, asked, header_user, silent=self._upstream is not None)
         return plan if plan.crisis else self.planner.decided(plan)
 
-    def heard(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
+    def heard(
+        self, tenant: str, asked: ChatRequest, header_user: str | None, *, silent: bool = False
+    ) -> Plan:
         """Take a message in: whose it is, where it stands, what it says; a crisis comes first.
+
+        Args:
+            tenant: Of the key.
+            asked: The request.
+            header_user: User named in a header.
+            silent: Whether it may hold no words of a user.
 
         Raises:
             ServingError: The request asks for what cannot be.
         """
         started = time.monotonic()
-        said = next((m.text for m in reversed(asked.messages) if m.role == "user"), "")
-        if not said.strip():
+        if not asked.said.strip() and not silent:
             raise ServingError("messages: there is no user message with text", "messages")
         if asked.model not in self.model_names():
             raise ServingError(f"model {asked.model!r} is not served; see /v1/models", "model")
@@ -105,16 +122,18 @@ class Exchanges:
         party = self._parties.party(tenant, asked, header_user)
         episode = self._parties.episode(party, asked)
         party = self._parties.settled(party, episode)
-        reading = self.reader.read(said)
+        reading = self.reader.read(asked.said)
         plan = Plan(
             asked=asked,
             bundle=bundle,
             party=party,
             episode=episode,
             reading=reading,
-            said=said,
+            said=asked.said,
             base_model=self._parties.base_model,
             started=started,
+            upstream=self._upstream,
+            origin="upstream" if self._upstream else "base",
         )
         if reading.verdict.kind == "crisis":
             return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))

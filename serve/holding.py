@@ -97,7 +97,7 @@ class Holding:
         said: list[Chunk] = []
         for index, sample in enumerate(self._speech.samples):
             fresh = len(sample.read) != self._seen.get(index, 0) or ended
-            if sample.replaced or not fresh:
+            if sample.replaced or not fresh or (index and sample.is_missing):
                 continue
             self._seen[index] = len(sample.read)
             rule = self._fault(sample, ended or sample.finish is not None)
@@ -113,7 +113,8 @@ class Holding:
         tell(index, left + piece)
         sample.left = len(sample.text)
         head = {} if index in self._sent else {"role": "assistant"}
-        return [choice(index, {**head, "content": piece}), choice(index, {}, finish="stop")]
+        said = {**head, self._speech.field: piece}
+        return [choice(index, said), choice(index, {}, finish="stop")]
 
     def _free(self, held: _Held) -> bool:
         return all(self._may_leave(index, ends[0]) for index, ends in held.ends.items())

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from rapport.affect.scorers import load_scorer
+from rapport.errors import ConfigError
 from rapport.governance.guard import Guard
 from rapport.governance.tenants import load_tenants
 from rapport.home import home_of
+from rapport.language.upstream import Upstream
 from rapport.store import GroupCommitter, Store, open_store
 from rapport.text import load_encoder
 
@@ -19,6 +21,7 @@ from .parties import Parties
 from .ranking import Writer
 from .reading import Reader
 from .settings import AppConfig
+from .upstream import UpstreamWriter
 from .watch import Watch
 
 
@@ -44,15 +47,19 @@ def load_reader(config: AppConfig) -> Reader:
     return Reader(encoder, load_scorer(home_of(config).root / "models"), Guard(encoder))
 
 
-def join(config: AppConfig, writer: Writer, reader: Reader | None = None) -> Light:
+def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None = None) -> Light:
     """Join gateway, router and reranker over a home.
 
     Args:
         config: The graph's settings.
-        writer: What writes replies.
+        writer: What writes replies; needed unless an upstream does, which is asked from here.
         reader: What reads messages; without one it is loaded here.
     """
     home, reader = home_of(config), reader or load_reader(config)
+    upstream = config.upstream
+    writer = UpstreamWriter(Upstream(upstream)) if upstream else writer
+    if writer is None:
+        raise ConfigError("upstream", None, "attach one, or give a writer")
     store = open_store(home.store_url)
     committer = GroupCommitter(store)
     bundles, minds = Bundles(home.releases), Minds(store, reader.encoder.encoder_id)
@@ -60,7 +67,7 @@ def join(config: AppConfig, writer: Writer, reader: Reader | None = None) -> Lig
         store,
         secret=home.secret(),
         tenants=load_tenants(home.tenants),
-        base_model=config.base_model,
+        base_model=upstream.model if upstream else config.base_model,
     )
     exchanges = Exchanges(
         bundles=bundles,
@@ -71,6 +78,9 @@ def join(config: AppConfig, writer: Writer, reader: Reader | None = None) -> Lig
         ledger=Ledger(committer, parties),
         writer=writer,
         explore=config.explore,
+        mode=config.mode,
+        upstream=upstream.model if upstream else None,
+        deadline_s=config.deadline_s,
     )
     gateway = Gateway(exchanges, Feedbacks(store, committer, reader.scorer))
     watch = Watch(bundles, minds, store, poll_s=config.poll_s)

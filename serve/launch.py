@@ -6,12 +6,15 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from rapport.config import ray_address
 from rapport.errors import RapportError
 from rapport.home import home_of
+from rapport.language.settings import UpstreamSettings
 from rapport.scratch import clear_stale, scratch_folder
 
+from .attaching import check_upstream
 from .ports import haproxy_environment
 from .serve_file import ServeFile, checked, read_serve_file
 
@@ -25,6 +28,8 @@ def main() -> int:
     try:
         file = _file(arguments)
         args = file.application.args
+        if args.upstream:
+            check_upstream(args.upstream)
         home = home_of(args)
         with ExitStack() as stack:
             stack.enter_context(home.lock("serve"))
@@ -48,12 +53,26 @@ def main() -> int:
 def _file(arguments: argparse.Namespace) -> ServeFile:
     """Read the configuration file; environment and flags win over its arguments."""
     read = read_serve_file(arguments.config)
-    file = read.with_flags(home=arguments.home, explore=arguments.explore)
+    upstream = _upstream(arguments, read.application.args.upstream)
+    file = read.with_flags(
+        home=arguments.home, explore=arguments.explore, mode=arguments.mode, upstream=upstream
+    )
     file = file.with_flags(home=file.application.args.home.absolute())
     if arguments.port is not None:
         http = file.http_options.model_copy(update={"port": arguments.port})
         file = file.model_copy(update={"http_options": http})
     return checked(file.model_dump(exclude_unset=True))
+
+
+def _upstream(
+    arguments: argparse.Namespace, stated: UpstreamSettings | None
+) -> dict[str, Any] | None:
+    """What the file says of an upstream, with flags in place of its settings."""
+    told = {"url": arguments.upstream, "model": arguments.model, "key_env": arguments.key_env}
+    given = {name: value for name, value in told.items() if value is not None}
+    if not given:
+        return None
+    return {**(stated.model_dump(exclude_unset=True) if stated else {}), **given}
 
 
 def _sockets(stack: ExitStack) -> Path:
@@ -68,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="default 8000; 0 takes a free one")
     parser.add_argument("--config", type=Path, help="such as serve/config.yaml")
     parser.add_argument("--explore", type=float)
+    parser.add_argument("--mode", help="mode of requests that name none")
+    parser.add_argument("--upstream", help="URL of an OpenAI-compatible server, up to /v1")
+    parser.add_argument("--model", help="model of the upstream")
+    parser.add_argument("--key-env", help="environment variable with the upstream's key")
     parser.add_argument("--json", action="store_true")
     return parser
 

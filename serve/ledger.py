@@ -5,6 +5,7 @@ streamed reply: decision and user's turn, then the first token ... then decision
 """
 
 import asyncio
+from typing import Any
 
 from rapport.errors import UnavailableError
 from rapport.store import Change, Episode, GroupCommitter
@@ -61,21 +62,33 @@ class Ledger:
             return
 
     def _whole(self, plan: Plan, speech: Speech) -> Change:
-        rows = [("turns", user_turn(plan)), ("turns", reply_turn(plan, speech))]
+        rows = [*_said(plan), *_replied(plan, speech)]
         rows.insert(0, ("decisions", decision_row(plan, speech)))
         return Change.of(rows, episodes=self._continued(plan, speech))
 
     def _ending(self, plan: Plan, speech: Speech) -> Change:
         return Change.of(
-            [("turns", reply_turn(plan, speech))],
+            _replied(plan, speech),
             closes=decision_row(plan, speech),
             episodes=self._continued(plan, speech),
         )
 
     def _continued(self, plan: Plan, speech: Speech) -> list[Episode]:
         """Where the conversation stands, unless nobody told us what was said."""
-        return [self._parties.continued(plan, speech.text)] if speech.text else []
+        told = bool(speech.text) or speech.delivered == "tool_call"
+        return [self._parties.continued(plan, speech.text)] if told else []
 
 
 def _opening(plan: Plan, speech: Speech) -> Change:
-    return Change.of([("turns", user_turn(plan))], opens=decision_row(plan, speech))
+    return Change.of(_said(plan), opens=decision_row(plan, speech))
+
+
+def _said(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
+    """The user's turn; none where he said nothing since a tool was called for him."""
+    return [("turns", user_turn(plan))] if plan.asked.speaks else []
+
+
+def _replied(plan: Plan, speech: Speech) -> list[tuple[str, dict[str, Any]]]:
+    """The reply's turn; a call of a tool without a word is none."""
+    silent = not speech.text and speech.delivered == "tool_call"
+    return [] if silent else [("turns", reply_turn(plan, speech))]

@@ -144,13 +144,14 @@ class GatewayNode:
     def __init__(
         self,
         config: AppConfig,
-        writer: DeploymentHandle[Any],
+        writer: DeploymentHandle[Any] | None = None,
         reader: DeploymentHandle[Any] | None = None,
     ) -> None:
         torch.set_num_threads(1)
         self._config, self._visitors = config, Visitors()
         remote = reader and RemoteReader.of(reader, config)
-        self._light = join(config, RemotePersonaModel(writer), remote or None)
+        model = RemotePersonaModel(writer) if writer else None
+        self._light = join(config, model, remote or None)
         self._watching: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rapport.arms import Arm, load_menu
-from rapport.language.engine import GenerationRequest
+from rapport.language.engine import GenerationRequest, Wire
 from rapport.language.library import approved_reply
 from rapport.language.prompts import Level, Message, build
 from rapport.language.sampling import Sampling
 from rapport.policy.features import Situation
 from rapport.schema import new_id
 
-from .bundle import Bundle
+from .bundle import MARGIN_FLOOR, Bundle
 from .minds import Mind
+from .passing import alone, passed_on
 from .reading import Reading
 from .records import DecisionMode, Episode, Origin, Party
 from .reranker import Draw, situation
@@ -34,6 +35,8 @@ class Plan:
     said: str
     base_model: str
     started: float
+    upstream: str | None = None
+    """Model of the upstream that writes; none where the built-in engine does."""
     mode: DecisionMode = "observe"
     delivered: str = "observed"
     mind: Mind | None = None
@@ -87,8 +90,21 @@ class Plan:
         """Messages for the model; unchanged ones where no arm was drawn."""
         messages = [Message(role=m.role, content=m.text) for m in self.asked.messages]
         arm = arm or self.arm
-        level: Level = "role" if arm else "base"
-        return build(messages, arm=arm, style=sentence(self.style), level=level)
+        level: Level = self.bundle.prompt.level if arm else "base"
+        style = sentence(self.style)
+        return build(messages, arm=arm, card=self.card, style=style, level=level)
+
+    @property
+    def card(self) -> str | None:
+        """What is told of the user's persona, where the release's prompts do and it is known."""
+        route = self.route
+        sure = route is not None and route.margin >= MARGIN_FLOOR
+        return self.bundle.cards.get(route.persona_id) if route and sure else None
+
+    @property
+    def is_new_upstream(self) -> bool:
+        """Whether an upstream writes that the serving release was not made for."""
+        return self.upstream is not None and self.bundle.prompt.upstream_model != self.upstream
 
     def sampling(self) -> Sampling:
         """How the reply's tokens are drawn."""
@@ -98,12 +114,17 @@ class Plan:
             temperature=0.7 if asked.temperature is None else asked.temperature,
             top_p=asked.top_p or 0.9,
             max_tokens=asked.limit_tokens,
-            stop=asked.stops,
+            stop=tuple(filter(None, asked.stops)),
             seed=seed,
         )
 
     def requests(self, *, first: int = 0) -> list[GenerationRequest]:
-        """What the engine is asked for, a request for each of the `n` replies from `first` on."""
+        """What the engine is asked for, a request for each of the `n` replies from `first` on.
+
+        An upstream writes all `n` at one request.
+        """
+        if self.upstream is not None and first == 0:
+            return [self.request()]
         return [self.request(index=index) for index in range(first, self.asked.n)]
 
     def request(self, arm: Arm | None = None, *, index: int = 0) -> GenerationRequest:
@@ -115,7 +136,22 @@ class Plan:
             messages=self.prompt(arm),
             adapter=self.adapter[0],
             sampling=replace(sampling, seed=sampling.seed + index),
+            wire=self._wire(arm, index) if self.upstream is not None else None,
         )
+
+    def _wire(self, arm: Arm | None, index: int) -> Wire:
+        """The request in the OpenAI API's words; of a candidate, it asks for that reply alone."""
+        told = [text for text in (sentence(self.style), self.card) if text]
+        wire = passed_on(
+            self.asked,
+            self.upstream or "",
+            arm=arm or self.arm,
+            about=told,
+            level=self.bundle.prompt.level,
+        )
+        if arm is None and index == 0:
+            return wire
+        return alone(wire, streamed=arm is None and self.asked.stream)
 
     def library_reply(self, arm: Arm | None = None) -> str:
         """Choose an approved reply of an arm, else of the one drawn, else one that asks."""

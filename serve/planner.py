@@ -13,6 +13,7 @@ from .plan import Plan
 from .records import DecisionMode, joined_reasons, now
 from .reranker import Reranker
 from .router import Route
+from .wire import Mode
 
 CONTROL_SHARE = 0.05
 ARMS_OFF = "arms:off"
@@ -22,16 +23,21 @@ ARMS_OFF = "arms:off"
 class Planner:
     """Decide mode, persona, adapter and arm of a reply."""
 
-    def __init__(self, minds: Minds, *, explore: float | None = None) -> None:
-        self._minds, self.explore = minds, explore
+    def __init__(
+        self, minds: Minds, *, explore: float | None = None, mode: Mode | None = None
+    ) -> None:
+        self._minds, self.explore, self._mode = minds, explore, mode
         self._reranker = Reranker()
 
     def decided(self, plan: Plan) -> Plan:
         """Decide everything that comes before the writing."""
+        if plan.asked.turn != "text" or not plan.asked.speaks:
+            turn = plan.asked.turn
+            return replace(plan, delivered="observed" if turn == "text" else turn)
         plan = self.recalled(plan)
-        if plan.asked.model.startswith(plan.base_model):
+        if not plan.asked.is_routed:
             return _named_model(plan)
-        mode = plan.asked.mode or self.default_mode(plan)
+        mode = plan.asked.mode or self._mode or self.default_mode(plan)
         if ARMS_OFF in (plan.degraded or ""):
             mode = "control"
         if plan.asked.candidates and mode == "arm_first":
@@ -73,17 +79,26 @@ class Planner:
         return replace(plan, mind=mind, route=_pinned(plan, route), degraded=degraded)
 
     def default_mode(self, plan: Plan) -> DecisionMode:
-        """Mode of a request that asks for none; `arm_first` stands for any that chooses."""
+        """Mode of a request that asks for none; `arm_first` stands for any that chooses.
+
+        Without a promoted release, and with an upstream that the serving release was not made for,
+        nothing is chosen but for the share that the operator lets explore.
+        """
         if ARMS_OFF in (plan.degraded or ""):
             return "control"
-        if plan.bundle.release_id is None:
+        if plan.bundle.release_id is None or plan.is_new_upstream:
             exploring = self.explore is not None and secrets.randbelow(10**6) < self.explore * 1e6
             return "arm_first" if exploring and may_explore(plan) else "observe"
         return "control" if plan.party.known and in_control(plan.party.user_id) else "arm_first"
 
 
 def adapted(plan: Plan) -> Plan:
-    """Say who writes: the approved library, a persona's adapter, the shared one or the base."""
+    """Say who writes: an upstream, or the approved library, an adapter or the base model.
+
+    What the library withholds was measured on the built-in model and says nothing of an upstream.
+    """
+    if plan.upstream is not None:
+        return plan
     bundle, route = plan.bundle, plan.route
     withheld = plan.arm and bundle.library.answers(plan.party.agent_id, plan.arm.name)
     if withheld and plan.mode == "arm_first":
@@ -107,7 +122,7 @@ def _pinned(plan: Plan, route: Route | None) -> Route | None:
 
 def _named_model(plan: Plan) -> Plan:
     """Answer with the base model, or with an adapter by name; a protected user gets no adapter."""
-    _, _, name = plan.asked.model.partition(":")
+    name = plan.asked.model.removeprefix(plan.base_model).removeprefix(":")
     if not name:
         return plan
     if plan.party.protected:

@@ -21,7 +21,8 @@ from .records import joined_reasons
 from .reranker import Option, Reranker
 
 CANDIDATES = 3
-DEADLINE_S = 60.0
+SHARE_S = 2 / 3
+"""Of an exchange's time, what candidates may take; the rest is for one reply where they fail."""
 INTENT_FLOOR = 0.25
 """Where no candidate fits its context better than this, one that asks what was meant joins them."""
 
@@ -45,8 +46,9 @@ class Writer(Protocol):
 class Ranking:
     """Write and rank candidates: `nlp` says how a text fits, `rec` what it should earn."""
 
-    def __init__(self, writer: Writer, reader: Reader) -> None:
+    def __init__(self, writer: Writer, reader: Reader, *, deadline_s: float = 60.0) -> None:
         self._writer, self._reader, self._reranker = writer, reader, Reranker()
+        self._deadline_s = deadline_s * SHARE_S
 
     async def rank(self, plan: Plan) -> Plan:
         """Write the candidates and draw one; it is then ready to be said.
@@ -118,7 +120,7 @@ class Ranking:
 
     async def _write(self, plan: Plan, arm: Arm) -> str | None:
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self._deadline_s):
                 deltas = self._writer.stream(plan.request(arm), plan.adapter[1])
                 return "".join([delta.text async for delta in deltas]).strip()
         except (UnavailableError, TimeoutError):
@@ -132,7 +134,7 @@ class Ranking:
             return even, "rerank:no_discriminator"
         pairs = [Pair(plan.prompt(o.arm), o.text or "", plan.adapter[0]) for o in free]
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self._deadline_s):
                 scores = await self._writer.score(pairs, plan.adapter[1])
         except (UnavailableError, TimeoutError):
             return even, "rerank:unscored"

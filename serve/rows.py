@@ -28,7 +28,7 @@ def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
         "persona_id": route.persona_id if route else None,
         "persona_version": plan.bundle.release_id if route else None,
         "persona_margin": route.margin if route else None,
-        "features": _features(plan),
+        "features": _features(plan, speech),
         "mode": plan.mode,
         "delivered": speech.delivered,
         "candidates": candidates,
@@ -49,8 +49,10 @@ def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
     }
 
 
-def _features(plan: Plan) -> dict[str, float]:
+def _features(plan: Plan, speech: Speech) -> dict[str, float]:
     told = {"sentiment": plan.reading.sentiment} if plan.party.allows("infer_affect") else {}
+    cost = speech.usage.cost
+    told |= {} if cost is None else {"cost": cost}
     return {**told, DEFERRED: 1.0} if plan.deferred else told
 
 

@@ -84,6 +84,8 @@ class Application(Config):
                 raise ValueError(f"deployment {name} stands there twice")
         if self.args.topology == "fused" and "Reader" in names:
             raise ValueError("topology fused has no deployment Reader; spread has")
+        if self.args.upstream and "PersonaModel" in names:
+            raise ValueError("with an upstream there is no deployment PersonaModel")
         return self
 
     def resolved(self) -> AppConfig:
@@ -142,6 +144,8 @@ class ServeFile(Config):
         deployments = []
         for name, section in NODES.items():
             if name == "Reader" and config.topology == "fused":
+                continue
+            if name == "PersonaModel" and config.upstream:
                 continue
             options = getattr(config, section).options()
             if name == "Gateway":

@@ -8,6 +8,9 @@ from sqlalchemy.engine import make_url
 from rapport.config import ENCODER_URI, LANGUAGE_URI, Config, HomeConfig
 from rapport.errors import ConfigError
 from rapport.home import home_of
+from rapport.language.settings import UpstreamSettings
+
+from .wire import Mode
 
 BASE_MODEL = "smollm2-135m-instruct"
 Topology = Literal["fused", "spread"]
@@ -114,6 +117,15 @@ class AppConfig(HomeConfig):
     """Seconds between two looks at `releases/CURRENT` and at the switches."""
     threads: int = Field(default=2, ge=1)
     """CPU threads of a persona model."""
+    upstream: UpstreamSettings | None = None
+    """Server that writes the replies in place of the built-in model; there is then no deployment
+    `PersonaModel`, and `base_model` is the upstream's."""
+    mode: Mode | None = None
+    """Mode of requests that name none. Without it: `arm_first` once a release serves that was made
+    for the model which writes, until then `observe` but for the share `explore`."""
+    deadline_s: float = Field(default=60.0, gt=0)
+    """Seconds from the arrival of a message to the end of its answer; what an engine has not
+    written by then an approved reply stands in for."""
     grace_s: float = Field(default=20.0, gt=0)
     """Seconds that requests in flight have to finish when the graph is stopped."""
     gateway: GatewaySettings = GatewaySettings()

@@ -1,7 +1,8 @@
 """What was said: the replies of one exchange, while they are written and after."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 from typing import Any
 
 from rapport.language.engine import Delta
@@ -66,6 +67,11 @@ class Sample:
         self.finish, self.calls_tool, self.replaced = "stop", False, True
 
     @property
+    def is_missing(self) -> bool:
+        """Whether the engine has said nothing of it: not every server knows `n`."""
+        return not self.read and self.finish is None
+
+    @property
     def is_out(self) -> bool:
         """Whether all of a streamed reply has left."""
         return self.finish is not None and self.left == len(self.text)
@@ -76,13 +82,18 @@ class Speech:
     """What was said; changes while a reply is written. `samples[0]` is the decision's reply."""
 
     delivered: str
-    usage: Usage = field(default_factory=Usage)
-    samples: list[Sample] = field(default_factory=lambda: [Sample()])
+    usage: Usage = made(default_factory=Usage)
+    samples: list[Sample] = made(default_factory=lambda: [Sample()])
     origin: Origin | None = None
     degraded: str | None = None
     guard: str | None = None
+    field: str = "content"
+    """Where approved replies go: `refusal` where JSON was asked for."""
     document: Mapping[str, Any] | None = None
     """A whole completion as an upstream sent it, while nothing in it had to be replaced."""
+
+    _spent: dict[int, tuple[int, int, float | None]] = made(default_factory=dict)
+    """By request: tokens in and out, and their price."""
 
     @property
     def text(self) -> str:
@@ -121,6 +132,10 @@ class Speech:
         if index == 0:
             self.origin, self.delivered = "library", "guard_replaced"
 
+    def said(self, sample: Sample) -> dict[str, str]:
+        """One reply's text under the name it goes by."""
+        return {self.field if sample.replaced else "content": sample.text}
+
     def cut_off(self, *, reason: str) -> None:
         """Note that a stream ended before it was whole: what was said is what has left."""
         first = self.samples[0]
@@ -132,7 +147,7 @@ class Speech:
         return [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": sample.text},
+                "message": {"role": "assistant", "content": None, **self.said(sample)},
                 "finish_reason": sample.finish or "stop",
             }
             for index, sample in enumerate(self.samples)
@@ -144,8 +159,14 @@ class Speech:
             whole = choice.get("message")
             said = whole or choice.get("delta") or {}
             self.sample(choice.get("index", 0)).hear(said, choice.get("finish_reason"))
-            if whole:
+            if whole and delta.index == 0:
                 self.document = chunk
         if delta.tokens_in or delta.tokens_out:
-            self.usage.tokens_in, self.usage.tokens_out = delta.tokens_in, delta.tokens_out
-        self.usage.cost = delta.cost if delta.cost is not None else self.usage.cost
+            self._spent[delta.index] = (delta.tokens_in, delta.tokens_out, delta.cost)
+        spent = self._spent.values()
+        self.usage.tokens_in = sum(tokens_in for tokens_in, _, _ in spent)
+        self.usage.tokens_out = sum(tokens_out for _, tokens_out, _ in spent)
+        costs = [cost for _, _, cost in spent if cost is not None]
+        self.usage.cost = sum(costs) if costs else None
+        if self.samples[0].calls_tool and self.delivered != "structured":
+            self.delivered = "tool_call"

@@ -1,11 +1,13 @@
 """The wire format: OpenAI's chat completions, and Rapport's extras under the `rapport::` prefix."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -16,6 +18,9 @@ from rapport.errors import ServingError
 from .style import Style
 
 Mode = Literal["observe", "arm_first", "rerank", "control"]
+Turn = Literal["text", "tool_call", "structured"]
+
+_TOOL_ROLES = frozenset({"tool", "function"})
 
 
 class Message(BaseModel):
@@ -65,13 +70,13 @@ class ChatRequest(BaseModel):
     messages: list[Message] = Field(min_length=1, max_length=512)
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    max_tokens: int | None = Field(default=None, ge=1, le=1024)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=1024)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     stop: str | list[str] | None = None
-    seed: int | None = None
-    n: int = Field(default=1, ge=1, le=8)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    n: int = Field(default=1, ge=1, le=128)
     user: str | None = None
     safety_identifier: str | None = None
     metadata: dict[str, str] | None = None
@@ -89,6 +94,7 @@ class ChatRequest(BaseModel):
         default=[], alias="rapport::candidates", max_length=MAX_CANDIDATES
     )
     """Replies of the client's own, ranked beside ours in mode `rerank`."""
+    _raw: bytes = PrivateAttr(default=b"")
 
     @model_validator(mode="before")
     @classmethod
@@ -105,6 +111,44 @@ class ChatRequest(BaseModel):
             raise ValueError("rapport::candidates are ranked in rapport::mode rerank only")
         return self
 
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:  # noqa: ANN401
+        """Read a body and keep its bytes, so that an upstream can be sent the very same."""
+        asked = super().model_validate_json(json_data, **options)
+        asked._raw = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
+        return asked
+
+    @property
+    def raw(self) -> bytes:
+        """The body as it came; written anew where the request was built otherwise."""
+        return self._raw or self.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+    @property
+    def turn(self) -> Turn:
+        """What the reply must be: no arm is drawn for a call of a tool, or for JSON."""
+        more = self.model_extra or {}
+        kind = _kind(more.get("response_format"))
+        if self.messages[-1].role in _TOOL_ROLES or _must_call(more):
+            return "tool_call"
+        return "structured" if kind in ("json_object", "json_schema") else "text"
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether Rapport chooses the persona, or the request pins one; else it names a model."""
+        return self.model.partition(":")[0] == "rapport"
+
+    @property
+    def said(self) -> str:
+        """Text of the last user message; empty where there is none."""
+        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the user says something new: not where a tool has answered meanwhile."""
+        roles = [message.role for message in reversed(self.messages)]
+        since = roles[: roles.index("user")] if "user" in roles else roles
+        return bool(self.said.strip()) and not _TOOL_ROLES.intersection(since)
+
     @property
     def limit_tokens(self) -> int:
         """Longest reply asked for, in tokens."""
@@ -114,6 +158,19 @@ class ChatRequest(BaseModel):
     def stops(self) -> tuple[str, ...]:
         """Stop strings as a tuple."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+def _kind(field: object) -> object:
+    return field.get("type") if isinstance(field, dict) else field
+
+
+def _must_call(fields: Mapping[str, Any]) -> bool:
+    """Whether a tool must be called: one that is named, or any."""
+    choice = fields.get("tool_choice")
+    if isinstance(choice, dict) and _kind(choice) == "allowed_tools":
+        choice = (choice.get("allowed_tools") or {}).get("mode")
+    named = isinstance(choice, dict) or isinstance(fields.get("function_call"), dict)
+    return named or choice == "required"
 
 
 class FeedbackRequest(BaseModel):

@@ -127,6 +127,18 @@ def offline() -> bool:
     return os.environ.get("RAPPORT_OFFLINE", "") not in ("", "0")
 
 
+def secret_in(variable: str) -> str:
+    """Value of an environment variable that holds a secret; it is kept nowhere else.
+
+    Raises:
+        ConfigError: The variable is not set or empty.
+    """
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError("key_env", variable, "set this environment variable to the key")
+    return value
+
+
 def ray_address() -> str | None:
     """Address of a running Ray cluster to join, or none to start a local one."""
     return os.environ.get("RAY_ADDRESS") or None

@@ -14,6 +14,10 @@ RapportError                     exit code 1
 ├── GateRefusedError             the gate said no (exit 3)
 ├── BudgetError                  a stage ran out of time before its first result
 └── ServingError                 the caller of the HTTP API (carries a status)
+    ├── UpstreamRefusedError     the attached model server refuses this request (400)
+    └── UnavailableError         something is down, try again (503)
+        ├── UpstreamDownError    the attached model server is
+        └── UpstreamSetupError   it refuses Rapport itself: the operator must act
 
 Arguments are the facts, in order: Ray pickles errors by them. Messages never hold user text.
 """
@@ -219,3 +223,45 @@ class UnavailableError(ServingError):
 
     code = "unavailable"
     status = 503
+
+
+class UpstreamDownError(UnavailableError):
+    """The model server that is attached did not answer, or not to the end.
+
+    Raised by `language.upstream`; serving answers with an approved reply where it may.
+    """
+
+    code = "upstream_unavailable"
+
+    def __init__(self, reason: str) -> None:
+        RapportError.__init__(self, reason)
+        self.reason, self.param = reason, None
+        self.message = f"the upstream is {reason}; try again"
+
+
+class UpstreamSetupError(UnavailableError):
+    """The model server refuses Rapport itself: its key, its model, its address."""
+
+    code = "upstream_setup"
+
+    def __init__(self, status: int, setting: str, remedy: str) -> None:
+        RapportError.__init__(self, status, setting, remedy)
+        self.upstream_status, self.remedy, self.param = status, remedy, None
+        self.message = (
+            f"the upstream answered {status} to Rapport's own {setting}, not to yours; {remedy}"
+        )
+
+
+class UpstreamRefusedError(ServingError):
+    """The model server refuses this request; it says which field, not what was in it."""
+
+    code = "upstream_refused"
+
+    def __init__(self, status: int, reason: str | None, param: str | None) -> None:
+        RapportError.__init__(self, status, reason, param)
+        self.reason, self.param = reason, param
+        self.status = status if status in (408, 413) else 400
+        said = ", ".join(
+            f"{name} {value!r}" for name, value in (("code", reason), ("field", param)) if value
+        )
+        self.message = f"the upstream refused the request ({status}{', ' if said else ''}{said})"

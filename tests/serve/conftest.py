@@ -2,10 +2,12 @@
 
 import pytest
 
+from rapport.language.settings import UpstreamSettings
 from serve.app import AppConfig
 from tests.serve import small_home
 from tests.serve.graphs import graph_over
 from tests.serve.light import serving, tiny_writer
+from tests.serve.other_server import KEY, MODEL, OtherServer, other_server
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +15,33 @@ def local(tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
     with serving(AppConfig(home=folder / "home"), tiny_writer(folder / "model")) as graph:
         yield graph
+
+
+@pytest.fixture(scope="module")
+def attached(promoted_home):
+    """A home with a release, served with another server's model; and that server."""
+    with other_server() as other, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THEIR_KEY", KEY)
+        settings = UpstreamSettings(
+            url=other.url, model=MODEL, key_env="THEIR_KEY", price_in=2.0, price_out=8.0
+        )
+        config = AppConfig(
+            home=promoted_home,
+            encoder=f"file:{promoted_home}/encoder",
+            upstream=settings,
+            deadline_s=6.0,
+        )
+        with serving(config) as graph:
+            yield graph, other
+
+
+@pytest.fixture
+def served(attached):
+    """The graph and the other server, which does as usual again."""
+    graph, other = attached
+    kept = OtherServer(url=other.url)
+    vars(other).update(vars(kept))
+    return graph, other
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ class Graph:
     light: Light
     store: Store
     client: httpx.Client
+    key: str = ""
 
     def chat(self, said: str = SAID, **fields: Any) -> httpx.Response:
         return self.client.post("/v1/chat/completions", json=body(said, **fields))
@@ -47,7 +48,7 @@ def tiny_writer(folder: Path) -> PersonaModel:
 
 
 @contextmanager
-def serving(config: AppConfig, writer: Writer) -> Iterator[Graph]:
+def serving(config: AppConfig, writer: Writer | None = None) -> Iterator[Graph]:
     """Serve a home on a free port of loopback for the length of a block."""
     light = join(config, writer)
     store = open_store(Home(config.home).store_url)
@@ -61,7 +62,7 @@ def serving(config: AppConfig, writer: Writer) -> Iterator[Graph]:
         url = f"http://127.0.0.1:{_port(server)}"
         headers = {"Authorization": f"Bearer {key}"}
         with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-            yield Graph(light, store, client)
+            yield Graph(light, store, client, key)
     finally:
         server.should_exit = True
         thread.join(30)

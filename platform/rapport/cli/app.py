@@ -225,17 +225,36 @@ def serve(
         Path | None, typer.Option("--config", help="A Serve configuration: serve/config.yaml")
     ] = None,
     explore: Annotated[float | None, typer.Option("--explore", min=0, max=0.5)] = None,
+    mode: Annotated[
+        str | None, typer.Option("--mode", help="Of requests that name none: observe, arm_first.")
+    ] = None,
+    upstream: Annotated[
+        str | None, typer.Option("--upstream", help="OpenAI-compatible server, up to /v1.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model of the upstream.")] = None,
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", help="Environment variable with its key.")
+    ] = None,
     address: Annotated[str | None, typer.Option("--address")] = None,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
     """Serve the graph until Ctrl-C or SIGTERM, which drain it; prints address, key and ports.
 
+    With --upstream somebody else's model writes. Its replies pass unchanged, and no kind of reply
+    is drawn, until a release made for that model serves or --explore or --mode say otherwise.
     SIGHUP deploys the configuration file as it then is, in place where that can be done.
     """
     from rapport.cli.serving import serve_command
 
-    command = serve_command(home=home, port=port, config=config, explore=explore, as_json=json_)
+    attached = {"upstream": upstream, "model": model, "key-env": key_env}
+    command = serve_command(
+        home=home,
+        port=port,
+        config=config,
+        as_json=json_,
+        flags={"explore": explore, "mode": mode, **attached},
+    )
     environment = {**os.environ, **({"RAY_ADDRESS": address} if address else {})}
     # In this process's place: signals reach it, and nothing is left behind.
     os.execve(command[0], command, environment)  # noqa: S606

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,24 +32,32 @@ class ServeFailedError(RapportError):
 
 
 def serve_command(
-    *, home: Path, port: int | None, config: Path | None, explore: float | None, as_json: bool
+    *,
+    home: Path,
+    port: int | None,
+    config: Path | None = None,
+    as_json: bool,
+    flags: Mapping[str, object] | None = None,
 ) -> list[str]:
-    """Command line of the serving process."""
+    """Command line of the serving process; flags that are none are left out."""
     command = [sys.executable, "-m", "rapport_serve.launch", "--home", str(home)]
     command += ["--port", str(port)] if port is not None else []
     command += ["--config", str(config)] if config else []
-    command += ["--explore", str(explore)] if explore is not None else []
+    for name, value in (flags or {}).items():
+        command += [f"--{name}", str(value)] if value is not None else []
     return [*command, "--json"] if as_json else command
 
 
 @contextmanager
-def served(home: Path, *, deadline_s: float = 120) -> Iterator[dict[str, Any]]:
+def served(
+    home: Path, *, deadline_s: float = 120, flags: Mapping[str, object] | None = None
+) -> Iterator[dict[str, Any]]:
     """Serve a home on a free port for the length of a block; yields `{"url", "key"}`.
 
     Raises:
         ServeFailedError: The graph was not ready by the deadline, or ended before it.
     """
-    command = serve_command(home=home, port=0, config=None, explore=None, as_json=True)
+    command = serve_command(home=home, port=0, as_json=True, flags=flags)
     process = subprocess.Popen(  # noqa: S603  our own module
         command,
         stdout=subprocess.PIPE,

@@ -41,7 +41,7 @@ def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:
     found_by_search = Recipe.of(policy).to_json()
     keep_record(home, lake, "train_policy", config, found=found_by_search)
     users = set(known.user.tolist())
-    candidate = assemble(home, lake, policy, users=users, seed=config.seed)
+    candidate = assemble(home, lake, policy, users=users, seed=config.seed, prompt=config.prompt)
     settings: Mapping[str, Any] = {"learner": policy.learner, **asdict(policy.behaviour)}
     return {"candidate": candidate.id, "policy": policy.id, "settings": settings, **facts}
 

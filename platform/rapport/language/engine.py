@@ -25,9 +25,19 @@ class GenerationRequest:
     adapter: str | None = None
     """Name of a loaded adapter; none is the base model."""
     sampling: Sampling = field(default_factory=Sampling)
-    wire: bytes | None = None
-    """The whole request in the OpenAI API's JSON, for an engine that is such a server itself; it
-    holds prompt and sampling once more, in the client's own bytes."""
+    wire: "Wire | None" = None
+    """The whole request in the OpenAI API's JSON, for an engine that is such a server itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """A request in the client's own bytes, but for what was said otherwise on purpose."""
+
+    body: bytes
+    """JSON of `POST /chat/completions`."""
+    streamed: bool = False
+    plain: bytes | None = None
+    """The same body without what we added for ourselves, for servers that refuse that."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,16 @@
 """Prompts: the same text in training and in serving, kept inside a budget of tokens."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 from rapport.arms import Arm
 from rapport.errors import ConfigError
+from rapport.language.settings import Level
 
-Level = Literal["base", "role", "few_shot", "context"]
-"""How much of ours a prompt holds: nothing, our role, the arm's exemplars too, the card too."""
+__all__ = ["Level", "Message", "Tokenizer", "build", "encode", "exemplars", "instructions"]
 
 ROLE = "Reply kindly and briefly."
+EXEMPLARS = 10
 TRAINING_PROMPT_TOKENS = 160
 """Most tokens a training prompt may have: its length is what training time is spent on."""
 
@@ -78,6 +79,40 @@ def build(
     return head + dialogue
 
 
+def instructions(
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    arm: Arm,
+    about: Sequence[str] = (),
+    level: Level = "role",
+) -> list[Mapping[str, Any]]:
+    """Messages for somebody else's model: all of ours in one block after the client's system text.
+
+    The client's messages are not touched, whatever parts they hold, so that the upstream's cache
+    of their beginning stays warm. Other than for our own adapters the arm is said without its tag.
+
+    Args:
+        messages: The conversation in the OpenAI API's words.
+        arm: Kind of reply that was drawn.
+        about: Sentences on style and persona to end the block with.
+        level: How much of ours goes in beside the arm's instruction.
+    """
+    lines = [arm.instruction, *_block(arm, None, _ORDER.index(level)), *about]
+    heads = [m.get("role") in ("system", "developer") for m in messages]
+    place = heads.index(False) if False in heads else len(heads)
+    role = str(messages[place - 1]["role"]) if place else "system"
+    block = {"role": role, "content": "\n".join(lines)}
+    return [*messages[:place], block, *messages[place:]]
+
+
+def exemplars(arm: Arm) -> tuple[str, ...]:
+    """Up to 10 replies that show an arm: its menu's exemplars, then its approved replies.
+
+    A release holds no user's words, so they are none that anybody was given.
+    """
+    return (*arm.exemplars, *arm.replies)[:EXEMPLARS]
+
+
 def encode(tokenizer: Tokenizer, messages: Sequence[Message], *, max_tokens: int) -> list[int]:
     """Token ids of a prompt, up to where the reply begins, at most `max_tokens` of them.
 
@@ -107,7 +142,7 @@ def encode(tokenizer: Tokenizer, messages: Sequence[Message], *, max_tokens: int
 def _block(arm: Arm | None, card: str | None, rank: int) -> list[str]:
     lines = [ROLE] if rank >= _ORDER.index("role") else []
     if arm and rank >= _ORDER.index("few_shot"):
-        lines += [f"Example: {exemplar}" for exemplar in arm.exemplars]
+        lines += [f"Example: {exemplar}" for exemplar in exemplars(arm)]
     if card and rank >= _ORDER.index("context"):
         lines.append(card)
     return lines

@@ -15,6 +15,7 @@ from rapport.config import Config
 from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.lake import Lake
+from rapport.language.settings import PROMPT_FILE, PromptSettings
 from rapport.personas.model import PersonaModel
 from rapport.pipeline.job import code_version
 from rapport.pipeline.ports import newest_candidate
@@ -113,7 +114,13 @@ def part(home: Home, name: str) -> Path:
 
 
 def assemble(
-    home: Home, lake: Lake, policy: Policy, *, users: Iterable[str], seed: int
+    home: Home,
+    lake: Lake,
+    policy: Policy,
+    *,
+    users: Iterable[str],
+    seed: int,
+    prompt: PromptSettings | None = None,
 ) -> Candidate:
     """Put the parts of a release together under `releases/.candidates/<id>`.
 
@@ -123,6 +130,7 @@ def assemble(
         policy: The policy to be judged.
         users: Keyed ids the policy learned from; they stay outside the release.
         seed: Of the run.
+        prompt: What it says of prompts; none is the default.
     """
     versions = {name: lake.version(name) for name in (*EVENT_TABLES, "turn_embeddings")}
     made = {job: record.model_dump() for job, record in records_of(home).items()}
@@ -134,6 +142,7 @@ def assemble(
         policy.save(folder / "policy")
         _write(folder / "reward.json", RewardSettings().model_dump(mode="json"))
         _write(folder / "guard.json", GuardSettings().model_dump())
+        _write(folder / PROMPT_FILE, (prompt or PromptSettings()).model_dump())
         with replaced(home.work / LAST_POLICY) as kept:
             policy.save(kept)
         # Before the candidate itself: one without an origin could be neither judged nor published.

@@ -11,6 +11,7 @@ from typing import Any
 from rapport.errors import BrokenReleaseError, ConfigError, GateRefusedError
 from rapport.home import Home
 from rapport.lake import Lake
+from rapport.language.settings import PROMPT_FILE
 from rapport.pipeline.policies import find_candidate, origin_of
 from rapport.pipeline.ports import digest_tree
 from rapport.pipeline.standing import incumbent_of
@@ -20,7 +21,10 @@ from rapport.release import Metric, Origin, alias_of, current, folder_id, prepar
 from rapport.release_manifest import VERDICT
 from rapport.scratch import scratch_folder
 
-PARTS = ("encoder", "personas", "strategies", "adapters", "policy", "reward.json", "guard.json")
+PARTS = (
+    "encoder", "personas", "strategies", "adapters", "policy",
+    "reward.json", "guard.json", PROMPT_FILE,
+)  # fmt: skip
 _JUDGE = "judge it: rapport run evaluate_release"
 _OTHER_PERSONAS = "the serving policy knows other personas: its release goes on serving as it is"
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from rapport.bounds import CHUNK_ROWS, FIT_USERS, HELD_TEXTS, HELD_TURNS
 from rapport.config import JobConfig
 from rapport.evaluation.verdict import GateSettings
-from rapport.language.settings import Curriculum, TrainingSettings
+from rapport.language.settings import Curriculum, PromptSettings, TrainingSettings
 from rapport.users.encoder import HALF_LIFE_DAYS
 
 ACTORS = 2
@@ -116,6 +116,9 @@ class AdaptersConfig(JobConfig):
 
 class TrainPolicyConfig(JobConfig):
     """Settings of `train_policy`."""
+
+    prompt: PromptSettings = PromptSettings()
+    """What the release says of prompts, and of the upstream whose replies it learned from."""
 
     trials: int = Field(default=6, ge=1)
     """Settings to try; learners take turns, their defaults first."""
