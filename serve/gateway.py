@@ -13,9 +13,10 @@ from rapport.errors import NotFoundError, ServingError, UnauthorizedError, Unava
 from rapport.governance.access import bearer, key_hash
 from rapport.schema import new_id
 
+from .actions import RankRequest
 from .exchange import Exchanges
 from .feedback import Feedbacks
-from .rank import RankRequest, Ranks
+from .rank import Ranks
 from .wire import ChatRequest, FeedbackRequest, error_body, refused
 
 MAX_BODY_BYTES = 1 << 20

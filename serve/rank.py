@@ -8,18 +8,18 @@ would be done without us. In `observe` the action that would have been drawn is 
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from rapport.arms import DEFAULT_AGENT, Arm
+from rapport.arms import Arm
 from rapport.errors import NotFoundError, ServingError
 from rapport.governance.redaction import redact
 
+from .actions import Action, RankRequest, shares_of, shown_most
 from .deferral import activate
 from .exchange import Exchanges
 from .plan import Plan
@@ -27,76 +27,8 @@ from .planner import may_explore
 from .reranker import Draw, Option, Reranker, sure
 from .rows import response_block
 from .speech import Sample, Speech
-from .wire import ChatRequest, Message, UserFields
 
-MAX_ACTIONS = 256
-MAX_FEATURES = 64
 EXCLUDED = "excluded"
-Id = Annotated[str, Field(min_length=1, max_length=128)]
-
-
-class Action(BaseModel):
-    """One thing that could be said or done.
-
-    What each field does: `text` is read for the arms it shows, and the policy weighs the action as
-    that mixture of arms; the output guard may keep it out. `features` named after arms of the
-    agent's menu are such shares themselves, for actions without a text (`{"question": 1}`). Every
-    other feature is logged with the candidate, for whoever trains on the log, and changes nothing
-    now: no policy of this version reads it. An action with neither counts as all arms evenly.
-    `nlp_score` in (0, 1] says how well it fits the context; give it for all actions or for none
-    (then 1).
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: Id
-    text: Annotated[str, Field(min_length=1, max_length=8000)] | None = None
-    features: Annotated[dict[str, FiniteFloat], Field(max_length=MAX_FEATURES)] = {}
-    nlp_score: float | None = Field(default=None, gt=0, le=1)
-
-
-class RankRequest(BaseModel):
-    """Body of `POST /v1/rank`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    user: Id | UserFields | None = None
-    context: Annotated[str, Field(min_length=1)] | Annotated[list[Message], Field(max_length=512)]
-    """What the user said last, or the conversation that ends in it."""
-    actions: list[Action] = Field(default=[], max_length=MAX_ACTIONS)
-    excluded: list[Id] = Field(default=[], max_length=MAX_ACTIONS)
-    """Ids of actions that may not be taken this time."""
-    episode_id: str | None = Field(default=None, min_length=1, max_length=64)
-    agent_id: str = DEFAULT_AGENT
-    defer: bool = False
-    """Count the decision only once it is activated, or fed back on; see `Ranks.activate`."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> "RankRequest":
-        ids = [action.id for action in self.actions]
-        if len(set(ids)) < len(ids):
-            raise ValueError("actions: every id must be another")
-        if not set(self.excluded) <= set(ids):
-            raise ValueError("excluded: names what is no action")
-        if len({action.nlp_score is None for action in self.actions}) > 1:
-            raise ValueError("actions: give nlp_score for all or for none")
-        return self
-
-    def as_chat(self) -> ChatRequest:
-        """The same message as a chat's, so that party, episode and crisis are found as there."""
-        said = self.context
-        messages = [Message(role="user", content=said)] if isinstance(said, str) else said
-        if not messages:
-            raise ServingError("context: there is no message", "context")
-        who = UserFields(id=self.user) if isinstance(self.user, str) else self.user or UserFields()
-        return ChatRequest.model_validate(
-            {
-                "messages": messages,
-                "rapport::user": who,
-                "rapport::episode_id": self.episode_id,
-                "rapport::agent_id": self.agent_id,
-            }
-        )
 
 
 class Ranks:
@@ -152,7 +84,11 @@ class Ranks:
         plan = replace(plan, mode="rank" if mode == "arm_first" else mode, origin="client")
         if not asked.actions:
             return self._arm_alone(plan)
-        options = [self._option(plan, action, excluded=asked.excluded) for action in asked.actions]
+        shares = shares_of(plan, asked.actions, self._reader)
+        options = [
+            self._option(action, shown_most(plan, share), excluded=asked.excluded)
+            for action, share in zip(asked.actions, shares, strict=True)
+        ]
         default = next((option for option in options if option.guard is None), None)
         if default is None:
             raise ServingError(
@@ -161,7 +97,7 @@ class Ranks:
         if plan.mode == "control":
             draw = sure(replace(default, arm=None))
             return replace(plan, draw=draw, ready=default.text, delivered="control")
-        draw = self._drawn(plan, options, asked.actions)
+        draw = self._drawn(plan, options, asked.actions, shares)
         if plan.mode == "observe":
             return replace(plan, draw=draw, ready=default.text, default=default.action_id)
         return replace(plan, draw=draw, ready=draw.option.text, delivered="full")
@@ -173,12 +109,11 @@ class Ranks:
         draw = self._reranker.draw_arm(plan.bundle, plan.case(), agent=agent, explore=explore)
         return replace(plan, draw=draw, delivered="full" if plan.mode == "rank" else plan.delivered)
 
-    def _option(self, plan: Plan, action: Action, *, excluded: Sequence[str]) -> Option:
+    def _option(self, action: Action, arm: Arm | None, *, excluded: Sequence[str]) -> Option:
         fault = self._reader.fault(action.text) if action.text is not None else None
         guard = EXCLUDED if action.id in excluded else fault
-        share = self._shares(plan, [action])[0]
         return Option(
-            arm=_shown_most(plan, share),
+            arm=arm,
             text=redact(action.text) if action.text and guard is None else None,
             origin="client",
             action_id=action.id,
@@ -186,32 +121,23 @@ class Ranks:
             guard=guard,
         )
 
-    def _drawn(self, plan: Plan, options: Sequence[Option], actions: Sequence[Action]) -> Draw:
-        kept = [a for a, option in zip(actions, options, strict=True) if option.guard is None]
+    def _drawn(
+        self,
+        plan: Plan,
+        options: Sequence[Option],
+        actions: Sequence[Action],
+        shares: NDArray[np.float64],
+    ) -> Draw:
+        free = [i for i, option in enumerate(options) if option.guard is None]
+        scores = [actions[i].nlp_score for i in free]
         return self._reranker.draw_option(
             plan.bundle,
             plan.case(),
             options=options,
-            nlp=[1.0 if action.nlp_score is None else action.nlp_score for action in kept],
-            shown=self._shares(plan, kept),
+            nlp=[1.0 if score is None else score for score in scores],
+            shown=shares[free],
             explore=may_explore(plan),
         )
-
-    def _shares(self, plan: Plan, actions: Sequence[Action]) -> NDArray[np.float64]:
-        """[k, A] what the policy takes each action for; see `Action`."""
-        served = _served(plan)
-        shares = np.zeros((len(actions), len(plan.bundle.layout.arms)))
-        shares[:, served] = 1 / len(served)
-        for row, action in zip(shares, actions, strict=True):
-            told = _told(plan, action.features)
-            if action.text is None and told is not None:
-                row[:] = told
-        spoken = [i for i, action in enumerate(actions) if action.text is not None]
-        strategies = plan.bundle.strategies
-        if spoken and strategies is not None:
-            texts = [actions[i].text or "" for i in spoken]
-            shares[spoken] = self._reader.shown(texts, strategies, plan.bundle.layout)
-        return shares
 
     def _activate(self, tenant: str, decision_id: str) -> dict[str, Any]:
         row = self._exchanges.store.decision(decision_id)
@@ -219,29 +145,6 @@ class Ranks:
             raise NotFoundError(f"no decision {decision_id!r} was issued here", "decision_id")
         activate(self._exchanges.store, row)
         return {"decision_id": decision_id, "activated": True}
-
-
-def _served(plan: Plan) -> NDArray[np.intp]:
-    names = [arm.name for arm in plan.bundle.menu(plan.party.agent_id).served]
-    return plan.bundle.layout.arm_index(names)
-
-
-def _told(plan: Plan, features: Mapping[str, float]) -> NDArray[np.float64] | None:
-    """[A] the arms that features name, as shares; none where they name none."""
-    names = [arm.name for arm in plan.bundle.menu(plan.party.agent_id).served]
-    weights = np.array([max(features.get(name, 0.0), 0.0) for name in names])
-    if not weights.sum() > 0:
-        return None
-    told = np.zeros(len(plan.bundle.layout.arms))
-    told[_served(plan)] = weights / weights.sum()
-    return told
-
-
-def _shown_most(plan: Plan, share: NDArray[np.float64]) -> Arm | None:
-    """The served arm with the largest share; none where all are even and nothing is told."""
-    served = plan.bundle.menu(plan.party.agent_id).served
-    shares = share[_served(plan)]
-    return None if np.ptp(shares) == 0 else served[int(shares.argmax())]
 
 
 def _answer(plan: Plan, speech: Speech, *, actions: bool) -> dict[str, Any]:

@@ -61,11 +61,13 @@ class Ranking:
         strategies = plan.bundle.strategies
         if strategies is None:
             return _given_up(plan, "rerank:no_release")
-        ours = await self._all_written(plan)
+        agent = plan.party.agent_id
+        arms = self._reranker.best_arms(plan.bundle, plan.case(), agent=agent, k=CANDIDATES)
+        ours = await self._all_written(plan, arms)
         theirs = await asyncio.to_thread(self._brought, plan, strategies)
         options = [self._vetted(option) for option in (*ours, *theirs)]
         free = [option for option in options if option.guard is None]
-        missing = "rerank:engine" if len(ours) < CANDIDATES else None
+        missing = "rerank:engine" if len(ours) < len(arms) else None
         if len(free) < 2:
             return _given_up(plan, missing or "rerank:guard")
         nlp, unscored = await self._fit(plan, free)
@@ -85,10 +87,8 @@ class Ranking:
         degraded = joined_reasons(plan.degraded, missing, unscored)
         return replace(plan, draw=draw, ready=draw.option.text, degraded=degraded)
 
-    async def _all_written(self, plan: Plan) -> list[Option]:
-        """Write under the k best arms, all in the engine's one batch; what came in time counts."""
-        agent = plan.party.agent_id
-        arms = self._reranker.best_arms(plan.bundle, plan.case(), agent=agent, k=CANDIDATES)
+    async def _all_written(self, plan: Plan, arms: Sequence[Arm]) -> list[Option]:
+        """Write under k arms, all in the engine's one batch; what came in time counts."""
         texts = await asyncio.gather(*(self._write(plan, arm) for arm in arms))
         return [
             Option(arm, text, plan.origin)

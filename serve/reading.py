@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rapport.affect.scorers import AffectScorer
 from rapport.affect.strategy import StrategyScorer
+from rapport.governance.crisis import sentences
 from rapport.governance.guard import Guard, Verdict
 from rapport.policy.features import Layout
 
@@ -59,14 +60,17 @@ class Reader:
     def read(self, text: str) -> Reading:
         """Read one message: about 20 ms on a CPU, nearly all of it the encoder.
 
-        The guard looks at each sentence by itself, which finds more than the whole.
+        The guard looks at each sentence of a long message by itself, which finds more than the
+        whole; a short one is its own sentence, whose vector is there already.
         """
         vectors = self._encoder.encode([text])
+        whole = sentences(text) == [text]
+        (verdict,) = self._guard.check_inputs([text], vectors=vectors if whole else None)
         return Reading(
             vector=vectors[0],
             emotion=self._scorer.emotion([text], vectors)[0],
             sentiment=float(self._scorer.sentiment([text], vectors)[0]),
-            verdict=self._guard.check_input(text),
+            verdict=verdict,
         )
 
     def fault(self, reply: str) -> str | None:

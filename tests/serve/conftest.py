@@ -51,6 +51,14 @@ def promoted_home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def fast(promoted_home):
+    """The graph over that home with its own encoder: a crisis is told by the rules alone."""
+    made = graph_over(promoted_home)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture(scope="module")
 def graph(promoted_home):
     """The graph over that home, with the default encoder, which the guard's model needs."""
     made = graph_over(promoted_home, encoder=AppConfig.model_fields["encoder"].default)

@@ -1,5 +1,6 @@
 """A graph without Ray over a home, and its caller."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,30 @@ class Graph:
         assert answer.status_code == status, answer.text
         return answer if body.get("stream") else answer.json()
 
+    def say(self, said: str = CALM, *, stream: bool, **fields: Any) -> tuple[str, dict[str, Any]]:
+        """What a chat request is answered, and its decision as it was logged."""
+        answer = self.chat(said, stream=stream, **fields)
+        if not stream:
+            row = self.store.decision(answer["rapport"]["decision_id"])
+            text = answer["choices"][0]["message"]["content"]
+        else:
+            row = self.store.decision(answer.headers["x-rapport-decision-id"])
+            text = _streamed(answer.text)
+        assert row is not None
+        return text, row
+
+    def ways(self) -> dict[str, dict[str, Any]]:
+        """Every way to ask for a chat reply, by name."""
+        models = [m["id"] for m in self.api.get("/v1/models", headers=self.headers).json()["data"]]
+        modes = ("observe", "arm_first", "rerank", "control")
+        return {
+            "as it comes": {},
+            **{mode: {"rapport::mode": mode} for mode in modes},
+            "pinned": {"model": next(m for m in models if m.startswith("rapport:"))},
+            "base": {"model": next(m for m in models if ":" not in m and m != "rapport")},
+            "adapter": {"model": next(m for m in models if ":" in m and "rapport" not in m)},
+        }
+
     def rank(self, said: str = CALM, *, status: int = 200, **fields: Any) -> Any:
         answer = self.post("/v1/rank", {"user": "ann", "context": said, **fields})
         assert answer.status_code == status, answer.text
@@ -65,3 +90,10 @@ def control_user(home: Path) -> str:
     secret = Home(home).secret()
     names = (f"control-{i}" for i in range(10_000))
     return next(name for name in names if in_control(user_key(secret, "default", name)))
+
+
+def _streamed(body: str) -> str:
+    events = [line.removeprefix("data: ") for line in body.split("\n\n") if line]
+    assert events[-1] == "[DONE]"
+    chunks = [json.loads(event) for event in events[:-1]]
+    return "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
