@@ -19,6 +19,9 @@ _NAMES: Mapping[str, str] = {
     "gcs_server": "Ray's head",
     "raylet": "Ray's node",
     "ray::ProxyActor": "Ray's spare proxy",
+    "ray::HAProxyManager": "HAProxy's manager",
+    "ray::ServeController": "Ray Serve's controller",
+    "ray::RuntimeEnvAgent": "Ray's environment agent",
     "ray::Dashboard": "Ray's dashboard agent",
     "ray-dashboard": "Ray's dashboard",
 }
@@ -89,7 +92,7 @@ def listening(*, http_port: int, environment: Mapping[str, str]) -> Sequence[Lis
     found = set()
     for process in _ours():
         try:
-            name = _what(process)
+            name = "this command" if process.pid == os.getpid() else _what(process)
             for link in process.net_connections(kind="tcp"):
                 if link.status == psutil.CONN_LISTEN:
                     port = link.laddr.port

@@ -1,6 +1,7 @@
 """Mode `rerank`: replies under k arms and the client's own are scored, and one of them is drawn."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -21,8 +22,8 @@ from .records import joined_reasons
 from .reranker import Option, Reranker
 
 CANDIDATES = 3
-SHARE_S = 2 / 3
-"""Of an exchange's time, what candidates may take; the rest is for one reply where they fail."""
+WRITE_SHARE, SCORE_SHARE = 0.5, 0.75
+"""Of the deadline: when candidates must be written, and scored; the rest is for a fallback."""
 INTENT_FLOOR = 0.25
 """Where no candidate fits its context better than this, one that asks what was meant joins them."""
 
@@ -46,9 +47,9 @@ class Writer(Protocol):
 class Ranking:
     """Write and rank candidates: `nlp` says how a text fits, `rec` what it should earn."""
 
-    def __init__(self, writer: Writer, reader: Reader, *, deadline_s: float = 60.0) -> None:
+    def __init__(self, writer: Writer, reader: Reader, *, deadline_s: float) -> None:
         self._writer, self._reader, self._reranker = writer, reader, Reranker()
-        self._deadline_s = deadline_s * SHARE_S
+        self._deadline_s = deadline_s
 
     async def rank(self, plan: Plan) -> Plan:
         """Write the candidates and draw one; it is then ready to be said.
@@ -120,11 +121,14 @@ class Ranking:
 
     async def _write(self, plan: Plan, arm: Arm) -> str | None:
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self._left_s(plan, WRITE_SHARE)):
                 deltas = self._writer.stream(plan.request(arm), plan.adapter[1])
                 return "".join([delta.text async for delta in deltas]).strip()
         except (UnavailableError, TimeoutError):
             return None
+
+    def _left_s(self, plan: Plan, share: float) -> float:
+        return share * self._deadline_s - (time.monotonic() - plan.started)
 
     async def _fit(self, plan: Plan, free: Sequence[Option]) -> tuple[list[float], str | None]:
         """`nlp` of each; 1 where it could not be measured, and why not."""
@@ -134,7 +138,7 @@ class Ranking:
             return even, "rerank:no_discriminator"
         pairs = [Pair(plan.prompt(o.arm), o.text or "", plan.adapter[0]) for o in free]
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self._left_s(plan, SCORE_SHARE)):
                 scores = await self._writer.score(pairs, plan.adapter[1])
         except (UnavailableError, TimeoutError):
             return even, "rerank:unscored"

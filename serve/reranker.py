@@ -159,6 +159,7 @@ class Reranker:
                 explore=np.array([explore]),
             ),
         )
+        found = replace(found, degraded=found.degraded or bundle.fault)
         return _drawn(tuple(options), _spread(found.scores, free, len(options)), found)
 
 
