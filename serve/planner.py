@@ -26,7 +26,7 @@ class Planner:
     def __init__(
         self, minds: Minds, *, explore: float | None = None, mode: Mode | None = None
     ) -> None:
-        self._minds, self.explore, self._mode = minds, explore, mode
+        self.minds, self.explore, self._mode = minds, explore, mode
         self._reranker = Reranker()
 
     def decided(self, plan: Plan) -> Plan:
@@ -60,7 +60,7 @@ class Planner:
             return
         if plan.mind is not None and party.known and party.allows("memory"):
             arm = plan.arm.name if plan.arm else None
-            self._minds.keep(party.tenant, party.user_id, replace(plan.mind, last_arm=arm))
+            self.minds.keep(party.tenant, party.user_id, replace(plan.mind, last_arm=arm))
 
     def recalled(self, plan: Plan) -> Plan:
         """Take in the message: what is remembered of the user, and which persona he is."""
@@ -68,7 +68,7 @@ class Planner:
         router = plan.bundle.router
         mind = Mind()
         if party.known and party.allows("memory") and not party.protected:
-            mind = self._minds.recall(party.tenant, party.user_id)
+            mind = self.minds.recall(party.tenant, party.user_id)
         users = router.users if router else None
         mind = mind.heard(plan.seen, now(), plan.episode.episode_id, users)
         route = None

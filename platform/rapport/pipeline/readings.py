@@ -13,6 +13,7 @@ from rapport.personas.model import PersonaModel
 from rapport.policy.behaviour import DISTRESS
 from rapport.policy.dataset import Readings
 from rapport.policy.features import group_emotions
+from rapport.schema import CRISIS_FACET
 from rapport.users import timelines
 from rapport.users.embed import aligned, turn_vectors
 from rapport.users.encoder import UserEncoder
@@ -71,6 +72,8 @@ def contexts_of(
 ) -> pl.DataFrame:
     """Find the message each decision answered: the last one of its conversation before the reply.
 
+    A decision that answered a message of crisis has none: what came before it is not its context.
+
     Args:
         lake: Read for the purpose `infer_affect`.
         decisions: Rows of the decisions table.
@@ -85,6 +88,7 @@ def contexts_of(
     )
     if among is not None:
         told = told.join(among, on="turn_id")
+    told = pl.concat([told, _in_crisis(lake)], how="diagonal")
     told = told.with_columns(message_index=pl.col("turn_index")).sort("turn_index")
     asked = decisions.select("decision_id", "episode_id", "turn_index").sort("turn_index")
     return (
@@ -96,9 +100,17 @@ def contexts_of(
             allow_exact_matches=False,
             check_sortedness=False,  # both sides are sorted by it just above
         )
-        .drop_nulls("turn_id")
+        .drop_nulls("text")
         .sort("episode_id", "message_index")
     )
+
+
+def _in_crisis(lake: Lake) -> pl.DataFrame:
+    """Places of messages of crisis; their text is null here, whatever a log kept of it."""
+    turns = lake.scan("turns", purpose="infer_affect").filter(
+        pl.col("role") == "user", pl.col("facet") == CRISIS_FACET
+    )
+    return turns.select("turn_index", episode_id="conversation_id").collect()
 
 
 def _with_vectors(events: pl.DataFrame, rows: NDArray[np.int64]) -> pl.DataFrame:
