@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rapport.errors import ServingError
+
 from .holding import Chunk
 from .speech import Speech
+from .wire import error_body
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,24 @@ class Answer:
         """Yield server-sent events, those of a batch together.
 
         The `rapport` object is in the first chunk and, as things ended, in the one that ends the
-        decision's reply. Usage comes last, ours where an upstream sent none; then `[DONE]`.
+        decision's reply. Usage comes last, ours where an upstream sent none; then `[DONE]`, but
+        not behind the error that a stream breaks off with.
         """
         head, first = self._head("chat.completion.chunk"), True
         assert self.chunks is not None
-        async for batch in self.chunks:
-            events = []
-            for chunk in batch:
-                block = {"rapport": self.block()} if first or _ends(chunk) else {}
-                events.append(_event({**head, **chunk, **block}))
-                include_usage &= not chunk.get("usage")
-                first = False
-            if events:
-                yield "".join(events)
+        try:
+            async for batch in self.chunks:
+                events = []
+                for chunk in batch:
+                    block = {"rapport": self.block()} if first or _ends(chunk) else {}
+                    events.append(_event({**head, **chunk, **block}))
+                    include_usage &= not chunk.get("usage")
+                    first = False
+                if events:
+                    yield "".join(events)
+        except ServingError as error:
+            yield _event(error_body(error))
+            return
         if include_usage:
             yield _event({**head, "choices": [], "usage": self.speech.usage.as_openai()})
         yield "data: [DONE]\n\n"

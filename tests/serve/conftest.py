@@ -29,7 +29,7 @@ def attached(promoted_home):
             home=promoted_home,
             encoder=f"file:{promoted_home}/encoder",
             upstream=settings,
-            deadline_s=6.0,
+            deadline_s=3.0,
         )
         with serving(config) as graph:
             yield graph, other

@@ -18,6 +18,9 @@ applications:
 """
 
 
+DEFAULTS = ("connect_s", "read_s", "retries", "connections", "price_in", "price_out")
+
+
 def a_file(**application):
     loaded = yaml.safe_load(FILE)
     loaded["applications"][0].update(application)
@@ -37,6 +40,18 @@ def test_what_is_deployed_names_every_option_so_that_ray_fills_in_none():
     assert set(nodes) == {"Gateway", "Reader", "PersonaModel"}
     assert nodes["Gateway"]["user_config"] == {"explore": 0.1, "poll_s": 5.0}
     assert nodes["PersonaModel"]["autoscaling_config"]["downscale_delay_s"] == 60
+
+
+def test_with_an_upstream_there_is_no_persona_model_and_no_key_in_what_is_deployed():
+    upstream = {"url": "https://host/v1", "model": "m", "key_env": "THEIR_KEY"}
+    file = checked(a_file(args={"upstream": upstream}, deployments=[]))
+    (application,) = file.deployed(import_path="x:build")["applications"]
+    assert [node["name"] for node in application["deployments"]] == ["Gateway"]
+    assert application["args"]["upstream"] == upstream | {
+        name: value for name, value in application["args"]["upstream"].items() if name in DEFAULTS
+    }
+    with pytest.raises(ConfigError, match="no deployment PersonaModel"):
+        checked(a_file(args={"upstream": upstream}, deployments=[{"name": "PersonaModel"}]))
 
 
 def test_only_the_live_part_changes_what_is_deployed_for_the_gateway():

@@ -2,12 +2,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rapport.arms import load_menu
+from rapport.arms import agents, load_menu
 from rapport.errors import ConfigError
 from rapport.language.loading import LanguageModel
-from rapport.language.prompts import ROLE, Message, build, encode
+from rapport.language.prompts import ROLE, Message, build, encode, exemplars, instructions
 
 ARM = load_menu()["question"]
+EXAMPLES = [f"Example: {text}" for text in exemplars(ARM)]
 
 
 def user(text: str) -> Message:
@@ -40,8 +41,8 @@ def test_our_block_follows_the_clients_system_text():
     [
         ("base", []),
         ("role", [ROLE]),
-        ("few_shot", [ROLE, f"Example: {ARM.exemplars[0]}"]),
-        ("context", [ROLE, f"Example: {ARM.exemplars[0]}", "They like it dry."]),
+        ("few_shot", [ROLE, *EXAMPLES]),
+        ("context", [ROLE, *EXAMPLES, "They like it dry."]),
     ],
 )
 def test_each_level_holds_what_the_ones_before_it_hold(level, expected):
@@ -50,6 +51,39 @@ def test_each_level_holds_what_the_ones_before_it_hold(level, expected):
     assert [m["content"] for m in built if m["role"] == "system"] == (
         ["\n".join(expected)] if expected else []
     )
+
+
+@pytest.mark.parametrize("agent", agents())
+def test_few_shot_shows_five_to_ten_replies_of_the_menus_own(agent):
+    for arm in load_menu(agent).served:
+        assert 5 <= len(exemplars(arm)) <= 10
+        assert set(exemplars(arm)) <= {*arm.exemplars, *arm.replies}
+
+
+PARTS: list[dict[str, object]] = [{"type": "image_url", "image_url": {"url": "x"}}]
+
+
+@pytest.mark.parametrize(
+    ("before", "role"),
+    [
+        ([], "system"),
+        ([{"role": "system", "content": "You are Ada."}], "system"),
+        ([{"role": "system", "content": "A"}, {"role": "developer", "content": "B"}], "developer"),
+    ],
+)
+def test_for_somebody_elses_model_all_of_ours_is_one_block_after_the_clients(before, role):
+    rest: list[dict[str, object]] = [
+        {"role": "user", "content": PARTS},
+        {"role": "system", "content": "later"},
+    ]
+    told = instructions([*before, *rest], arm=ARM, about=["Tone: warm."])
+    ours = {"role": role, "content": f"{ARM.instruction}\n{ROLE}\nTone: warm."}
+    assert told == [*before, ours, *rest]
+    assert instructions([], arm=ARM, level="base") == [
+        {"role": "system", "content": ARM.instruction}
+    ]
+    few = instructions(rest, arm=ARM, level="few_shot")[0]["content"].splitlines()
+    assert few == [ARM.instruction, ROLE, *EXAMPLES]
 
 
 def test_building_leaves_the_callers_messages_alone():
