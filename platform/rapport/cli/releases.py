@@ -71,13 +71,16 @@ def show_(
 ) -> None:
     """Show a release's manifest: lineage, metrics and the gate's verdict.
 
-    `not_retrainable` names the tables whose versions it was made from are gone.
+    `not_retrainable` names the tables whose versions it was made from are gone; `calibration` says
+    how the nlp scores kept their word on users their models did not learn from.
     """
     from rapport.lake import Lake
+    from rapport.pipeline.calibrations import calibrations
     from rapport.pipeline.versions import not_retrainable
 
     opened = Home(home)
-    found = read_manifest(_folder(opened, name))
+    folder = _folder(opened, name)
+    found = read_manifest(folder)
     if rebuild:
         _show_rebuild(opened, found, into=into, as_json=json_)
         return
@@ -85,9 +88,9 @@ def show_(
     gone = not_retrainable(Lake(opened.lake)).get(found.release_id)
     if gone:
         manifest["not_retrainable"] = gone
-    verdict = manifest.pop("verdict") or {}
+    verdict, curves = manifest.pop("verdict") or {}, calibrations(folder)
     if json_:
-        show({**manifest, "verdict": verdict}, as_json=True)
+        show({**manifest, "verdict": verdict, "calibration": curves}, as_json=True)
         return
     jobs = ", ".join(manifest.pop("jobs")) or "not recorded"
     files = f"{len(manifest['files'])} files"
@@ -96,6 +99,8 @@ def show_(
     show({**manifest, "jobs": jobs, "files": files}, as_json=False)
     if verdict:
         print_verdict(verdict, title="The gate on its policy")
+    for what, curve in curves.items():
+        print_rows(curve["bins"], title=f"nlp, {what}: error {curve['error']:.3f}")
 
 
 @release_app.command("verify", epilog="Example: rapport release verify")

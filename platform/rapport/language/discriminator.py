@@ -1,7 +1,7 @@
 """How well a written reply fits its context: the `nlp` factor of mode `rerank`."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from rapport.errors import TooLittleDataError
+from rapport.evaluation.calibration import Bin, calibration
 
 FEATURES = ("log_likelihood", "gain", "similarity")
 """Per-token log-likelihood of the reply given its context; its gain over the unconditional one;
@@ -36,6 +37,8 @@ class ReplyDiscriminator:
     """Share of held-out (true, other) pairs ranked right."""
     n: int
     """Pairs it was fitted on."""
+    calibration: tuple[Bin, ...] = ()
+    """What it said of the held-out pairs, and how many of them were true."""
 
     @classmethod
     def fit(cls, true: Floats, other: Floats, *, seed: int) -> "ReplyDiscriminator":
@@ -44,7 +47,7 @@ class ReplyDiscriminator:
         Args:
             true: [N, 3] features of replies under their own contexts, columns as `FEATURES`.
             other: [N, 3] features of the same replies under another context.
-            seed: Seeds the held-out third that `auc` is measured on.
+            seed: Seeds the held-out third that `auc` and `calibration` are measured on.
 
         Raises:
             TooLittleDataError: Fewer than 20 pairs.
@@ -54,9 +57,9 @@ class ReplyDiscriminator:
         order = np.random.default_rng(seed).permutation(len(true))
         held, kept = order[: len(order) // 3], order[len(order) // 3 :]
         trial = _logistic(true[kept], other[kept])
-        auc = _auc(trial.predict(true[held]), trial.predict(other[held]))
+        right, wrong = trial.predict(true[held]), trial.predict(other[held])
         final = _logistic(true, other)
-        return cls(final.weights, final.intercept, final.mean, final.scale, auc, len(true))
+        return replace(final, auc=_auc(right, wrong), calibration=_curve(right, wrong))
 
     def predict(self, features: Floats) -> Floats:
         """Score reply-context pairs: [M, 3] features in, [M] probabilities in (0, 1) out."""
@@ -74,6 +77,7 @@ class ReplyDiscriminator:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for name in ("weights", "mean", "scale"):
             values[name] = tuple(values[name])
+        values["calibration"] = tuple(Bin(**each) for each in values.get("calibration", ()))
         return cls(**values)
 
 
@@ -90,6 +94,11 @@ def _logistic(true: Floats, other: Floats) -> ReplyDiscriminator:
         auc=float("nan"),
         n=len(true),
     )
+
+
+def _curve(true: Floats, other: Floats) -> tuple[Bin, ...]:
+    came_true = np.repeat([1.0, 0.0], [len(true), len(other)])
+    return calibration(np.concatenate([true, other]), came_true)
 
 
 def _auc(true: Floats, other: Floats) -> float:

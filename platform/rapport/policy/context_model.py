@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rapport.config import Config
+from rapport.evaluation.calibration import Bin, calibration
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.features import (
     NO_ARM,
@@ -25,6 +26,7 @@ from rapport.policy.features import (
 from rapport.policy.reward_model import fold_of
 
 NLP_FLOOR = 1e-3
+CALIBRATION_FILE = "calibration.json"
 _WEIGHT_CAP = 20.0  # a row whose propensity was lower counts as if it had been .05
 _TEMPERATURES = np.geomspace(0.5, 4.0, 19)
 _BLOCKED = -1e9
@@ -47,6 +49,8 @@ class ContextModel:
     layout: Layout
     weights: Mapping[str, FloatArray]
     """mean [C], components [C, P], scale [P], coefficients [X, A], temperature []."""
+    calibration: tuple[Bin, ...] = ()
+    """What it said of the arms of held-out users' good replies, and how often each was the one."""
 
     def nlp(self, situation: Situation, mask: BoolArray) -> FloatArray:
         """[N, A] P(arm | context) among the arms in `mask`, in [.001, 1]; the floor outside it."""
@@ -72,7 +76,17 @@ def fit_context_model(data: PolicyDataset, settings: ContextSettings | None = No
     temperature = _temperature(x[held] @ first, data.rows(held), weight=weight[held])
     arrays["coefficients"] = _fit(x, data, weight, settings=settings)
     arrays["temperature"] = np.asarray(temperature)
-    return ContextModel(data.layout, arrays)
+    kept = data.rows(held)
+    said = _masked_softmax(x[held] @ first / temperature, mask=kept.mask)
+    return ContextModel(data.layout, arrays, _curve(said, kept, weight=weight[held]))
+
+
+def _curve(said: FloatArray, data: PolicyDataset, *, weight: FloatArray) -> tuple[Bin, ...]:
+    """Every offered arm of every row is one prediction; it counts as the row does."""
+    taken = np.zeros(data.mask.shape)
+    taken[np.arange(len(data)), data.action] = 1.0
+    rows, _ = np.nonzero(data.mask)
+    return calibration(said[data.mask], taken[data.mask], weight=weight[rows])
 
 
 def _goodness(data: PolicyDataset) -> FloatArray:

@@ -14,8 +14,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from rapport.errors import BrokenReleaseError
+from rapport.evaluation.calibration import Bin
 from rapport.policy.behaviour import Behaviour
-from rapport.policy.context_model import ContextModel
+from rapport.policy.context_model import CALIBRATION_FILE, ContextModel
 from rapport.policy.features import (
     BoolArray,
     Float32Array,
@@ -167,11 +168,14 @@ class Policy:
         return replace(self, learner="uniform", scorer=None, withheld=(), incumbent=None)
 
     def save(self, folder: Path) -> str:
-        """Write `policy.safetensors` and `policy.json`; returns the id."""
+        """Write `policy.safetensors`, `policy.json` and `calibration.json`; returns the id."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / WEIGHTS).write_bytes(self._packed())
         text = json.dumps({"id": self.id, **self._settings()}, indent=1, sort_keys=True)
         (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
+        if self.context is not None and self.context.calibration:
+            bins = {"nlp": [asdict(each) for each in self.context.calibration]}
+            (folder / CALIBRATION_FILE).write_text(json.dumps(bins, indent=1), encoding="utf-8")
         if self.incumbent is not None:
             self.incumbent.save(folder / INCUMBENT)
         return self.id
@@ -187,6 +191,7 @@ class Policy:
             stated = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
             arrays = load_file(folder / WEIGHTS)
             policy = _restored(stated, arrays, incumbent=_incumbent(folder, stated))
+            policy = _with_calibration(policy, folder / CALIBRATION_FILE)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise BrokenReleaseError(folder.name, SETTINGS, type(error).__name__) from error
         if policy.id != stated["id"]:
@@ -260,6 +265,15 @@ def _restored(
         withheld=tuple(stated["withheld"]),
         incumbent=incumbent,
     )
+
+
+def _with_calibration(policy: Policy, path: Path) -> Policy:
+    """The policy with its curve, which earlier releases did not keep."""
+    if policy.context is None or not path.exists():
+        return policy
+    bins = json.loads(path.read_text(encoding="utf-8"))["nlp"]
+    context = replace(policy.context, calibration=tuple(Bin(**each) for each in bins))
+    return replace(policy, context=context)
 
 
 def _incumbent(folder: Path, stated: Mapping[str, Any]) -> Policy | None:

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -43,6 +44,24 @@ def test_it_survives_the_disk(tmp_path):
     features = pairs(5, gap=0.3)[0]
     again = ReplyDiscriminator.load(tmp_path / "d.json")
     assert np.array_equal(again.predict(features), model.predict(features))
+    assert again == model
+
+
+def test_its_curve_comes_from_pairs_it_was_not_fitted_on_and_keeps_its_word():
+    model = ReplyDiscriminator.fit(*pairs(3000, gap=0.5), seed=0)
+    assert sum(each.n for each in model.calibration) == 2 * 1000
+    for each in model.calibration:
+        stderr = math.sqrt(each.predicted * (1 - each.predicted) / each.n)
+        assert abs(each.observed - each.predicted) < 5 * stderr
+
+
+def test_one_saved_before_there_were_curves_is_read(tmp_path):
+    model = ReplyDiscriminator.fit(*pairs(50, gap=1.0), seed=0)
+    model.save(tmp_path / "d.json")
+    older = json.loads((tmp_path / "d.json").read_text())
+    del older["calibration"]
+    (tmp_path / "d.json").write_text(json.dumps(older))
+    assert ReplyDiscriminator.load(tmp_path / "d.json").calibration == ()
 
 
 def test_too_few_pairs_are_refused():

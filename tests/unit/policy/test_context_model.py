@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rapport.evaluation.calibration import calibration_error
 from rapport.evaluation.intervals import effective_size
 from rapport.policy.context_model import NLP_FLOOR, ContextSettings, fit_context_model
 from tests.unit.policy.worlds import a_situation, a_world
@@ -81,3 +82,11 @@ def test_a_conversation_start_is_a_context_of_its_own():
     start, later = a_situation(n=1), replace(a_situation(n=1), previous_arm=np.array([3]))
     mask = data.mask[:1]
     assert model.nlp(start, mask).shape == model.nlp(later, mask).shape == mask.shape
+
+
+def test_its_curve_comes_from_held_out_users_and_keeps_its_word():
+    data, _ = a_fitting_world(n=6000)
+    curve = fit_context_model(replace(data, propensity=np.full(6000, 1 / 8))).calibration
+    assert len(curve) > 3
+    assert calibration_error(curve) < 0.05
+    assert curve[-1].observed > 0.5 > curve[0].observed
