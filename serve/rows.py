@@ -66,8 +66,11 @@ def user_turn(plan: Plan) -> dict[str, Any]:
 
 
 def reply_turn(plan: Plan, speech: Speech) -> dict[str, Any]:
-    """Build the reply's turn; its text is null where the client says it and did not tell."""
-    arm = plan.arm.name if plan.arm else None
+    """Build the reply's turn; its text is null where the client says it and did not tell.
+
+    A call of a tool shows no arm, whatever was drawn, and nothing is to learn one from it.
+    """
+    arm = plan.arm.name if plan.arm and speech.delivered != "tool_call" else None
     text = speech.text or None
     return turn_row(plan.party, plan.episode, role="assistant", text=text, arm=arm)
 

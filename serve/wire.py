@@ -105,6 +105,15 @@ class ChatRequest(BaseModel):
             raise ValueError(f"{unknown[0]} is not known; known: {', '.join(sorted(known))}")
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nulls_are_absent(cls, values: Any) -> Any:  # noqa: ANN401
+        """OpenAI's own clients may send null where a field has a default."""
+        if not isinstance(values, dict):
+            raise ValueError("it must be a JSON object")  # noqa: TRY004  pydantic's way to refuse
+        nullable = ("n", "stream", "stream_options")
+        return {key: v for key, v in values.items() if v is not None or key not in nullable}
+
     @model_validator(mode="after")
     def _ranks_candidates(self) -> "ChatRequest":
         if self.candidates and self.mode not in (None, "rerank"):

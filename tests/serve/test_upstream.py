@@ -139,6 +139,14 @@ def test_a_model_that_calls_a_tool_by_itself_trains_nothing(served, stream):
     assert [turn["role"] for turn in graph.store.turns_of(row["episode_id"])] == ["user"]
 
 
+def test_words_beside_a_call_are_kept_as_no_arms(served):
+    graph, other = served
+    other.message = {"role": "assistant", "content": "Let me look.", "tool_calls": [CALL]}
+    row = row_of(graph, graph.chat(tools=TOOLS, **{"rapport::mode": "arm_first"}).json())
+    reply = graph.store.turns_of(row["episode_id"])[1]
+    assert (row["delivered"], reply["text"], reply["arm"]) == ("tool_call", "Let me look.", None)
+
+
 def test_a_tools_answer_goes_on_in_the_same_conversation_and_the_user_said_nothing_new(served):
     graph, other = served
     other.message = {"role": "assistant", "content": None, "tool_calls": [CALL]}
@@ -181,6 +189,33 @@ def test_a_hostile_reply_of_the_upstream_does_not_leave(served, mode, stream):
     assert HARM[:20] not in answer.text
     row = graph.store.decision(answer.headers["x-rapport-decision-id"])
     assert row["delivered"] == "guard_replaced"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fields", [{}, {"rapport::mode": "rerank"}, {"tool_choice": "required"}])
+def test_a_crisis_never_reaches_the_upstream(served, fields, stream):
+    graph, other = served
+    answer = graph.chat("I am going to kill myself tonight", stream=stream, **fields)
+    row = graph.store.decision(answer.headers["x-rapport-decision-id"])
+    assert row["candidates"][0]["guard"] == "crisis"
+    assert other.bodies == []
+
+
+def test_a_named_model_passes_unchanged_and_draws_no_arm(served):
+    graph, other = served
+    row = row_of(graph, post(graph, RAW % (MODEL, "")).json())
+    assert other.bodies == [(RAW % (MODEL, "")).encode()]
+    assert (row["mode"], len(row["candidates"])) == ("observe", 1)
+
+
+def test_a_picture_without_words_passes_and_nothing_is_said_of_the_user(served):
+    graph, other = served
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    body = graph.chat(messages=[{"role": "user", "content": [picture]}]).json()
+    assert other.last["messages"][0]["content"] == [picture]
+    row = row_of(graph, body)
+    assert (row["delivered"], row["persona_id"]) == ("observed", None)
+    assert [turn["role"] for turn in graph.store.turns_of(row["episode_id"])] == ["assistant"]
 
 
 def test_json_that_must_not_leave_is_answered_by_a_refusal(served):

@@ -62,8 +62,11 @@ def test_only_full_rows_with_an_arm_are_usable():
         a_decision(turn_index=3, delivered="guard_replaced"),
         a_decision(turn_index=5, mode="observe", delivered="observed"),
         a_decision(turn_index=7, arms=("no such arm",)),
+        a_decision(turn_index=9, delivered="tool_call"),
+        a_decision(turn_index=11, delivered="structured"),
+        a_decision(turn_index=13, delivered="fallback"),
     ]
-    assert built(rows).usable.tolist() == [True, False, False, False]
+    assert built(rows).usable.tolist() == [True, *[False] * 6]
 
 
 def test_control_rows_have_no_arm_and_are_marked():
