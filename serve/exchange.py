@@ -76,7 +76,6 @@ class Exchanges:
         else:
             await self._saying.whole(plan, speech)
             await self.ledger.commit(plan, speech)
-            self.planner.remember(plan)
         return Answer(
             inference_id=plan.decision_id,
             model=asked.model,
@@ -168,7 +167,6 @@ class Exchanges:
             if broken_by:
                 speech.cut_off(reason=broken_by)
             if opened:
-                self.planner.remember(plan)
                 await self.ledger.close(plan, speech)
 
 

@@ -15,7 +15,7 @@ from .bundle import Bundles
 from .exchange import Exchanges
 from .feedback import Feedbacks
 from .gateway import Gateway
-from .ledger import Ledger
+from .ledger import Keeper, Ledger
 from .minds import Minds
 from .parties import Parties
 from .ranking import Writer
@@ -34,9 +34,11 @@ class Light:
     watch: Watch
     store: Store
     committer: GroupCommitter
+    keeper: Keeper
 
     def close(self) -> None:
         """Write what waits and give the store back."""
+        self.keeper.close()
         self.committer.close()
         self.store.close()
 
@@ -69,13 +71,14 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
         tenants=load_tenants(home.tenants),
         base_model=upstream.model if upstream else config.base_model,
     )
+    ledger = Ledger(committer, parties, minds, lease_s=config.lease_s)
     exchanges = Exchanges(
         bundles=bundles,
         store=store,
         reader=reader,
         minds=minds,
         parties=parties,
-        ledger=Ledger(committer, parties),
+        ledger=ledger,
         writer=writer,
         explore=config.explore,
         mode=config.mode,
@@ -83,5 +86,6 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
         deadline_s=config.deadline_s,
     )
     gateway = Gateway(exchanges, Feedbacks(store, committer, reader.scorer))
-    watch = Watch(bundles, minds, store, poll_s=config.poll_s)
-    return Light(gateway, exchanges, watch, store, committer)
+    watch = Watch(bundles, store, poll_s=config.poll_s)
+    keeper = Keeper(ledger, store, lease_s=config.lease_s)
+    return Light(gateway, exchanges, watch, store, committer, keeper)

@@ -1,20 +1,25 @@
-"""What serving remembers of a user: the batch side's vector, carried on with every message."""
+"""What serving remembers of a user: the batch side's vector, carried on with every message.
 
-import threading
-from collections import OrderedDict
+It lies in the store, written with the exchange that changed it: a restart forgets nothing, and
+every gateway knows the same.
+"""
+
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rapport.affect.curve import CurvePoint, advance
-from rapport.store import Store
+from rapport.store import MindState, Store
 from rapport.users.encoder import UserEncoder
 
 from .reading import Reading
 
-MAX_MINDS = 10_000
+if TYPE_CHECKING:
+    from .plan import Plan
+
 START = CurvePoint()
 
 
@@ -38,8 +43,9 @@ class Mind:
         vector = None
         if users is not None:
             gone = (ts - self.last_ts).total_seconds() if self.last_ts else None
+            known = self.vector is not None and len(self.vector) == users.width
             vector = users.observe(
-                users.empty() if self.vector is None else self.vector,
+                self.vector if self.vector is not None and known else users.empty(),
                 kind="message",
                 elapsed_s=gone,
                 turn_vector=reading.vector,
@@ -56,35 +62,55 @@ class Mind:
 
 
 class Minds:
-    """Minds of the users lately heard, at most `MAX_MINDS`; the rest are read from the store.
-
-    The store holds what the batch jobs knew. What a user said since then and before this process
-    started is not in it; the next batch run brings it. Thread-safe.
-    """
+    """Minds of users in one encoder's space. No state of its own; thread-safe."""
 
     def __init__(self, store: Store, encoder_id: str) -> None:
         self._store, self._encoder_id = store, encoder_id
-        self._minds: OrderedDict[tuple[str, str], Mind] = OrderedDict()
-        self._lock = threading.Lock()
 
     def recall(self, tenant: str, user_id: str) -> Mind:
-        """Get a user's mind as it was after his last message."""
-        with self._lock:
-            mind = self._minds.get((tenant, user_id))
-        if mind is not None:
+        """Get a user's mind as it was after his last message.
+
+        The batch jobs' vector counts where it knows the latest event, or where serving has none.
+
+        Raises:
+            UnavailableError: The store does not answer.
+        """
+        heard, known = self._store.mind(tenant, user_id, self._encoder_id)
+        mind = _mind(heard) if heard else Mind()
+        if known is None:
             return mind
-        state = self._store.user_state(tenant, user_id, self._encoder_id)
-        return Mind(state.vector, state.last_event_ts) if state else Mind()
+        behind = mind.last_ts is None or known.last_event_ts >= mind.last_ts
+        if behind or mind.vector is None:
+            return replace(mind, vector=known.vector, last_ts=known.last_event_ts)
+        return mind
 
-    def keep(self, tenant: str, user_id: str, mind: Mind) -> None:
-        """Remember a mind, forgetting the longest unheard beyond the bound."""
-        with self._lock:
-            self._minds[tenant, user_id] = mind
-            self._minds.move_to_end((tenant, user_id))
-            while len(self._minds) > MAX_MINDS:
-                self._minds.popitem(last=False)
+    def after(self, plan: "Plan") -> list[MindState]:
+        """What is to be kept of a user after an exchange: nothing where he did not agree to it."""
+        party, mind = plan.party, plan.mind
+        agreed = party.known and party.allows("memory") and not plan.crisis
+        if not plan.asked.speaks:  # what he said last was taken in when he said it
+            return []
+        if mind is None or mind.last_ts is None or not agreed:
+            return []
+        return [
+            MindState(
+                tenant=party.tenant,
+                user_id=party.user_id,
+                encoder_id=self._encoder_id,
+                last_ts=mind.last_ts,
+                vector=mind.vector,
+                episode_id=mind.episode_id,
+                curve=(mind.curve.value, mind.curve.scale, mind.curve.count),
+                last_arm=plan.arm.name if plan.arm else None,
+            )
+        ]
 
-    def forget_all(self) -> None:
-        """Drop everything, so that a new release's states are read afresh."""
-        with self._lock:
-            self._minds.clear()
+
+def _mind(state: MindState) -> Mind:
+    return Mind(
+        vector=state.vector,
+        last_ts=state.last_ts,
+        episode_id=state.episode_id,
+        curve=CurvePoint(*state.curve),
+        last_arm=state.last_arm,
+    )

@@ -53,15 +53,6 @@ class Planner:
         delivered = "pinned" if ":" in plan.asked.model else "full"
         return adapted(replace(plan, delivered=delivered))
 
-    def remember(self, plan: Plan) -> None:
-        """Keep what was heard, where the user agreed to be remembered."""
-        party = plan.party
-        if plan.crisis or plan.asked.dryrun:
-            return
-        if plan.mind is not None and party.known and party.allows("memory"):
-            arm = plan.arm.name if plan.arm else None
-            self.minds.keep(party.tenant, party.user_id, replace(plan.mind, last_arm=arm))
-
     def recalled(self, plan: Plan) -> Plan:
         """Take in the message: what is remembered of the user, and which persona he is."""
         party = plan.party

@@ -58,7 +58,6 @@ class Ranks:
         speech = Speech(delivered=plan.delivered, samples=[Sample(text=text, read=text)])
         ledger = self._exchanges.ledger
         await (ledger.open if plan.deferred else ledger.commit)(plan, speech)
-        self._exchanges.planner.remember(plan)
         return _answer(plan, speech, actions=bool(asked.actions))
 
     async def activate(self, tenant: str, decision_id: str) -> dict[str, Any]:

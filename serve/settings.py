@@ -126,6 +126,8 @@ class AppConfig(HomeConfig):
     deadline_s: float = Field(default=60.0, gt=0)
     """Seconds from the arrival of a message to the end of its answer; what an engine has not
     written by then an approved reply stands in for."""
+    lease_s: float = Field(default=30.0, gt=0)
+    """Seconds after which a reply that was being said by a process that died counts as cut off."""
     grace_s: float = Field(default=20.0, gt=0)
     """Seconds that requests in flight have to finish when the graph is stopped."""
     gateway: GatewaySettings = GatewaySettings()

@@ -8,7 +8,6 @@ from rapport.errors import UnavailableError
 from rapport.store import Store
 
 from .bundle import Bundles
-from .minds import Minds
 
 SWITCH_S = 2.0
 """Seconds between two looks at the switches: they are obeyed within 5 s."""
@@ -20,8 +19,8 @@ class Watch:
     Requests go on while a release loads, and with what was known while the store does not answer.
     """
 
-    def __init__(self, bundles: Bundles, minds: Minds, store: Store, *, poll_s: float) -> None:
-        self._bundles, self._minds, self._store = bundles, minds, store
+    def __init__(self, bundles: Bundles, store: Store, *, poll_s: float) -> None:
+        self._bundles, self._store = bundles, store
         self.poll_s = poll_s
         self._looked = 0.0
         self.look()
@@ -39,5 +38,4 @@ class Watch:
         if time.monotonic() - self._looked < self.poll_s:
             return
         self._looked = time.monotonic()
-        if self._bundles.refresh():
-            self._minds.forget_all()
+        self._bundles.refresh()

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from rapport.governance.access import fresh_key, key_hash
-from rapport.home import Home
+from rapport.home import home_of
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.store import Store, open_store
 from rapport.testing import tiny_language_model
@@ -31,6 +31,12 @@ class Graph:
     store: Store
     client: httpx.Client
     key: str = ""
+
+    def decision(self, decision_id: str) -> dict[str, Any]:
+        """A decision as the store has it."""
+        found = self.store.decision(decision_id)
+        assert found is not None
+        return found
 
     def chat(self, said: str = SAID, **fields: Any) -> httpx.Response:
         return self.client.post("/v1/chat/completions", json=body(said, **fields))
@@ -51,7 +57,7 @@ def tiny_writer(folder: Path) -> PersonaModel:
 def serving(config: AppConfig, writer: Writer | None = None) -> Iterator[Graph]:
     """Serve a home on a free port of loopback for the length of a block."""
     light = join(config, writer)
-    store = open_store(Home(config.home).store_url)
+    store = open_store(home_of(config).store_url)
     key = fresh_key()
     store.keys.add(key_hash(key), tenant="default", scopes={"serve"}, label="test")
     settings = uvicorn.Config(light.gateway.api(), port=0, log_level="error")
@@ -66,6 +72,7 @@ def serving(config: AppConfig, writer: Writer | None = None) -> Iterator[Graph]:
     finally:
         server.should_exit = True
         thread.join(30)
+        light.close()
         store.close()
 
 

@@ -1,35 +1,18 @@
 """What is on disk when: a decision before its answer, its end when the stream ends."""
 
-import asyncio
+import datetime as dt
+import sqlite3
 import time
 
 import pytest
 
-from rapport.language.engine import Delta, Finish
+from rapport.schema import new_id
+from rapport.store import Change
+from rapport.testing import a_decision
 from serve.app import AppConfig
+from serve.records import now
 from tests.serve.light import body, serving
-
-
-class SlowWriter:
-    """A persona model that says one short sentence a while, and tells when it was left."""
-
-    pause_s = 0.02
-    words = 60
-
-    async def stream(self, request, adapter_folder=None):
-        for n in range(self.words):
-            await asyncio.sleep(self.pause_s)
-            finish: Finish | None = "stop" if n == self.words - 1 else None
-            yield Delta(
-                request_id=request.request_id,
-                text=f"word{n}. ",
-                tokens_in=7,
-                tokens_out=n + 1,
-                finish=finish,
-            )
-
-    async def score(self, pairs, adapter_folder=None):
-        raise NotImplementedError
+from tests.serve.writers import SlowWriter
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +37,7 @@ def waiting(graph):
 
 def test_a_whole_answer_is_on_disk_with_both_turns_before_it_arrives(graph):
     answer = graph.chat().json()
-    row = graph.store.decision(answer["rapport"]["decision_id"])
+    row = graph.decision(answer["rapport"]["decision_id"])
     assert (row["delivered"], row["tokens_out"], row["degraded"]) == ("observed", 60, None)
     said = [turn["text"] for turn in graph.store.turns_of(row["episode_id"])]
     assert said[1] == answer["choices"][0]["message"]["content"]
@@ -64,13 +47,13 @@ def test_a_whole_answer_is_on_disk_with_both_turns_before_it_arrives(graph):
 def test_a_streamed_decision_is_on_disk_with_the_users_turn_before_the_first_token(graph):
     before = waiting(graph)
     with graph.client.stream("POST", "/v1/chat/completions", json=body(stream=True)) as answer:
-        row = graph.store.decision(answer.headers["x-rapport-decision-id"])
+        row = graph.decision(answer.headers["x-rapport-decision-id"])
         assert (row["tokens_out"], graph.store.unfinished()) == (0, 1)
         assert len(graph.store.turns_of(row["episode_id"])) == 1
         assert waiting(graph) == before + 1  # the user's turn; the decision waits for its end
         text = answer.read().decode()
     assert text.endswith("data: [DONE]\n\n")
-    row = graph.store.decision(row["decision_id"])
+    row = graph.decision(row["decision_id"])
     assert (row["delivered"], row["tokens_out"]) == ("observed", 60)
     reply = graph.store.turns_of(row["episode_id"])[1]["text"]
     assert reply.startswith("word0. word1.")
@@ -86,7 +69,7 @@ def test_a_client_that_goes_away_is_recorded_with_what_was_sent(graph):
             if "word3" in line:
                 break
     eventually(lambda: graph.store.unfinished() == 0)
-    row = graph.store.decision(name)
+    row = graph.decision(name)
     assert (row["delivered"], row["degraded"]) == ("fallback", "client_gone")
     assert 0 < row["tokens_out"] < 60
     reply = graph.store.turns_of(row["episode_id"])[1]["text"]
@@ -108,3 +91,47 @@ def test_a_dry_stream_leaves_nothing(graph):
     answer = graph.chat(stream=True, **{"rapport::dryrun": True})
     assert answer.status_code == 200
     assert waiting(graph) == before
+
+
+def an_open_decision(graph, *, seconds):
+    """A reply that a process which died had begun to say, to be kept open for so long."""
+    row = a_decision(decision_id=new_id(), ts=now())
+    until = now() + dt.timedelta(seconds=seconds)
+    graph.store.write([Change.of(opens=row, until=until)])
+    return row["decision_id"]
+
+
+def test_what_a_dead_process_had_begun_is_closed_when_its_lease_is_over(tmp_path):
+    config = AppConfig(home=tmp_path / "home", lease_s=0.4)
+    with serving(config, SlowWriter()) as graph:
+        dead, other = an_open_decision(graph, seconds=-1), an_open_decision(graph, seconds=60)
+        eventually(lambda: graph.store.unfinished() == 1)
+        row = graph.decision(dead)
+        assert (row["delivered"], row["degraded"]) == ("fallback", "abandoned")
+        assert graph.decision(other)["degraded"] is None
+
+
+def test_a_reply_that_takes_longer_than_its_lease_is_not_abandoned(tmp_path):
+    config = AppConfig(home=tmp_path / "home", lease_s=0.4)
+    with serving(config, SlowWriter(words=40, pause_s=0.05)) as graph:
+        answer = graph.chat(stream=True)
+        row = graph.decision(answer.headers["x-rapport-decision-id"])
+    assert (row["delivered"], row["degraded"]) == ("observed", None)
+
+
+def test_the_end_of_a_reply_is_written_once_the_store_is_there_again(tmp_path):
+    config = AppConfig(home=tmp_path / "home", lease_s=8.0)
+    with serving(config, SlowWriter(words=30, pause_s=0.02)) as graph:
+        with graph.client.stream("POST", "/v1/chat/completions", json=body(stream=True)) as answer:
+            name = answer.headers["x-rapport-decision-id"]
+            other = sqlite3.connect(config.home / "store.db", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            text = answer.read().decode()
+        assert text.endswith("data: [DONE]\n\n")
+        assert graph.decision(name)["tokens_out"] < 30
+        other.execute("ROLLBACK")
+        other.close()
+        eventually(lambda: graph.store.unfinished() == 0)
+        row = graph.decision(name)
+        assert (row["delivered"], row["tokens_out"]) == ("observed", 30)
+        assert len(graph.store.turns_of(row["episode_id"])) == 2

@@ -1,6 +1,6 @@
 """The stage `relay_outbox`: what was served, from the store into the lake."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from rapport.config import JobConfig
@@ -8,15 +8,12 @@ from rapport.home import home_of
 from rapport.lake import lake_of
 from rapport.store import open_store, relay
 
-ABANDONED_AFTER = timedelta(minutes=10)
-"""A reply is never being said for longer; its process died."""
-
 
 def relay_all(config: JobConfig) -> dict[str, Any]:
-    """Close decisions whose process died, then move everything that waits to the lake."""
+    """Close abandoned decisions, then move everything that waits to the lake."""
     store = open_store(home_of(config).store_url)
     try:
-        abandoned = store.close_abandoned(datetime.now(UTC) - ABANDONED_AFTER)
+        abandoned = store.close_abandoned(datetime.now(UTC))
         return {**relay(store, lake_of(config)), "abandoned": abandoned}
     finally:
         store.close()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -56,13 +56,20 @@ class Record:
         return str(self.columns["payload"])
 
 
+class Opened(NamedTuple):
+    """A decision whose reply is about to be said."""
+
+    record: Record
+    until: datetime | None
+    """When it is abandoned unless somebody says that it is not; none for the default."""
+
+
 @dataclass(frozen=True)
 class Change:
     """What one caller writes, all of it or nothing."""
 
     rows: tuple[Record, ...] = ()
-    opened: tuple[Record, ...] = ()
-    """Decisions whose replies are about to be said."""
+    opened: tuple[Opened, ...] = ()
     closed: tuple[Record, ...] = ()
     """Opened decisions as they ended; one that is closed already stays as it is."""
     episodes: tuple[Episode, ...] = ()
@@ -74,6 +81,7 @@ class Change:
         rows: Rows = (),
         *,
         opens: Mapping[str, Any] | None = None,
+        until: datetime | None = None,
         closes: Mapping[str, Any] | None = None,
         episodes: Sequence[Episode] = (),
         minds: Sequence[MindState] = (),
@@ -83,6 +91,8 @@ class Change:
         Args:
             rows: (table, row of schema version 1); tables decisions, feedback, turns, users.
             opens: A decision whose reply is about to be said; it reaches the lake once closed.
+            until: When that decision is abandoned unless it is kept open or closed by then; by
+                default `tables.ABANDONED_AFTER` later.
             closes: An opened decision as it ended.
             episodes: Where conversations stand now; replaces what was known of a prefix.
             minds: Users as they were heard now; never over what was heard later.
@@ -93,8 +103,8 @@ class Change:
         """
         return cls(
             rows=records(rows),
-            opened=records([("decisions", opens)] if opens else ()),
-            closed=records([("decisions", closes)] if closes else ()),
+            opened=tuple(Opened(one, until) for one in records(_decision(opens))),
+            closed=records(_decision(closes)),
             episodes=tuple(episodes),
             minds=tuple(minds),
         )
@@ -124,6 +134,10 @@ def decoded(table: str, payload: str) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError) as error:
         raise RowError(table, f"its payload cannot be read ({type(error).__name__})") from error
     return row
+
+
+def _decision(row: Mapping[str, Any] | None) -> Rows:
+    return [] if row is None else [("decisions", row)]
 
 
 def _record(table: str, row: Mapping[str, Any]) -> Record:

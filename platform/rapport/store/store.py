@@ -76,17 +76,24 @@ class Store:
         """Write an opened decision as it ended, with the rows that ended with it."""
         self.write([Change.of(rows, closes=row, episodes=episodes)])
 
-    def still_open(self, decision_ids: Collection[str], now: datetime) -> None:
-        """Note that the replies of some open decisions are still being said at a moment."""
+    def keep_open(self, decision_ids: Collection[str], *, until: datetime) -> None:
+        """Note that the replies of some open decisions are still being said."""
         mine = tables.unfinished.c.decision_id.in_(decision_ids)
         with self._database.writing() as connection:
-            seen = tables.microseconds(now)
-            connection.execute(update(tables.unfinished).where(mine).values(seen=seen))
+            later = update(tables.unfinished).where(mine)
+            connection.execute(later.values(until=tables.microseconds(until)))
 
-    def close_abandoned(self, before: datetime) -> int:
-        """Close decisions whose process was last heard of before a moment; returns how many."""
-        columns, limit = tables.unfinished.c, tables.microseconds(before)
-        query = select(columns.decision_id).where(columns.opened < limit, columns.seen < limit)
+    def close_abandoned(self, now: datetime) -> int:
+        """Close decisions that nobody kept open up to a moment; returns how many.
+
+        Their processes died, or nobody said that a deferred one counts.
+        """
+        columns, moment = tables.unfinished.c, tables.microseconds(now)
+        silent = columns.opened < tables.microseconds(now - tables.ABANDONED_AFTER)
+        past = or_(
+            and_(columns.until == 0, silent), and_(columns.until > 0, columns.until < moment)
+        )
+        query = select(columns.decision_id).where(past)
         with self._database.reading() as connection:
             names = connection.scalars(query).all()
         for name in names:

@@ -20,6 +20,9 @@ from sqlalchemy import (
 STORE_VERSION = 2
 """Version of these tables; `rapport.store.migrations` brings older ones here."""
 
+ABANDONED_AFTER = timedelta(minutes=10)
+"""Decisions that nobody keeps open are closed so long after their opening."""
+
 metadata = MetaData()
 
 # SQLite gives out ascending keys for INTEGER only, PostgreSQL needs the room of BIGINT.
@@ -58,11 +61,11 @@ unfinished = Table(
     "unfinished",
     metadata,
     *(_key("decision_id"), _time("opened")),
-    Column("seen", BigInteger, nullable=False, server_default="0"),
+    Column("until", BigInteger, nullable=False, server_default="0"),
 )
 """Decisions whose reply is still being said; they enter the outbox when it ends.
 
-`seen` is when their process last said that it is alive, 0 before it did."""
+Past `until` they are abandoned; 0 stands for `ABANDONED_AFTER` from their opening."""
 feedback = Table(
     "feedback",
     metadata,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 
 from rapport.store import tables
 from rapport.store.minds import put_minds
-from rapport.store.records import ID_COLUMNS, Change, Episode, Record
+from rapport.store.records import ID_COLUMNS, Change, Episode, Opened, Record
 
 
 def write(connection: Connection, changes: Sequence[Change]) -> list[tuple[bool, ...]]:
@@ -17,7 +17,7 @@ def write(connection: Connection, changes: Sequence[Change]) -> list[tuple[bool,
     Returns:
         For each change, which of its `rows` are new; a row whose id was there is left alone.
     """
-    _open(connection, [record for change in changes for record in change.opened])
+    _open(connection, [opened for change in changes for opened in change.opened])
     # After the opening: a caller who gave up waiting may close what opens in the same group.
     _close(connection, [record for change in changes for record in change.closed])
     flags = iter(insert_new(connection, [record for change in changes for record in change.rows]))
@@ -73,12 +73,17 @@ def put_episodes(connection: Connection, episodes: Sequence[Episode]) -> None:
         _put(connection, tables.episodes, key, [vars(episode) for episode in episodes])
 
 
-def _open(connection: Connection, batch: Sequence[Record]) -> None:
+def _open(connection: Connection, batch: Sequence[Opened]) -> None:
     if batch:
-        connection.execute(insert(tables.decisions), [dict(record.columns) for record in batch])
+        rows = [dict(record.columns) for record, _ in batch]
+        connection.execute(insert(tables.decisions), rows)
         opened = [
-            {"decision_id": record.row_id, "opened": record.columns["ts"], "seen": 0}
-            for record in batch
+            {
+                "decision_id": record.row_id,
+                "opened": record.columns["ts"],
+                "until": tables.microseconds(until) if until else 0,
+            }
+            for record, until in batch
         ]
         connection.execute(insert(tables.unfinished), opened)
 

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+from rapport.store import Change
 from rapport.testing import a_decision, a_turn
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -26,19 +27,19 @@ def test_a_closed_decision_carries_what_was_really_said_once(store):
     assert store.outbox.waiting() == {"decisions": 1, "turns": 1}
 
 
-def test_a_decision_that_is_still_being_said_is_not_abandoned(store):
-    row = a_decision(ts=datetime.now(UTC))
-    store.open_decision(row)
-    heard = row["ts"] + timedelta(minutes=5)
-    store.still_open([row["decision_id"], "another gateway's"], heard)
-    assert store.close_abandoned(heard - timedelta(seconds=1)) == 0
-    assert store.close_abandoned(heard + timedelta(seconds=1)) == 1
+def test_a_decision_that_is_kept_open_is_not_abandoned(store):
+    row, now = a_decision(), datetime.now(UTC)
+    store.write([Change.of(opens=row, until=now + timedelta(seconds=30))])
+    assert store.close_abandoned(now + timedelta(seconds=29)) == 0
+    store.keep_open([row["decision_id"], "another gateway's"], until=now + timedelta(minutes=20))
+    assert store.close_abandoned(now + timedelta(minutes=19)) == 0
+    assert store.close_abandoned(now + timedelta(minutes=21)) == 1
 
 
 def test_a_decision_whose_process_died_is_closed_as_abandoned(store):
     row = a_decision(ts=datetime.now(UTC))
     store.open_decision(row)
-    assert store.close_abandoned(row["ts"] - timedelta(seconds=1)) == 0
+    assert store.close_abandoned(row["ts"] + timedelta(minutes=9)) == 0
     assert store.close_abandoned(LATER) == 1
     closed = store.decision(row["decision_id"])
     assert (closed["delivered"], closed["degraded"]) == ("fallback", "abandoned")

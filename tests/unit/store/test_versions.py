@@ -119,7 +119,7 @@ def test_an_old_store_keeps_every_row_and_gets_todays_tables(old):
     store = open_store(url)
     assert contents(url, kept) == before
     assert differences(url) == []
-    assert version(url) == (str(tables.STORE_VERSION), ["decision_id", "opened", "seen"])
+    assert version(url) == (str(tables.STORE_VERSION), ["decision_id", "opened", "until"])
     decision, key = store.decision("d1"), store.keys.valid("k" * 64)
     state = store.user_state("default", "u", "e")
     assert decision

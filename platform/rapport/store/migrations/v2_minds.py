@@ -1,4 +1,4 @@
-"""Version 2: what serving remembers of users, and when an open decision was last heard of."""
+"""Version 2: what serving remembers of users, and how long an open decision stays open."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +8,9 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Add the table `minds` and the column `unfinished.seen`."""
+    """Add the table `minds` and the column `unfinished.until`."""
     op.add_column(
-        "unfinished", sa.Column("seen", sa.BigInteger, nullable=False, server_default="0")
+        "unfinished", sa.Column("until", sa.BigInteger, nullable=False, server_default="0")
     )
     op.create_table(
         "minds",
