@@ -45,8 +45,8 @@ class Answer:
         """Yield server-sent events, those of a batch together.
 
         The `rapport` object is in the first chunk and, as things ended, in the one that ends the
-        decision's reply. Usage comes last, ours where an upstream sent none; then `[DONE]`, but
-        not behind the error that a stream breaks off with.
+        decision's reply. Usage comes last, ours where an upstream sent none and it is known; then
+        `[DONE]`, but not behind the error that a stream breaks off with.
         """
         head, first = self._head("chat.completion.chunk"), True
         assert self.chunks is not None
@@ -63,7 +63,7 @@ class Answer:
         except ServingError as error:
             yield _event(error_body(error))
             return
-        if include_usage:
+        if include_usage and self.speech.usage.known:
             yield _event({**head, "choices": [], "usage": self.speech.usage.as_openai()})
         yield "data: [DONE]\n\n"
 

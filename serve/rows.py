@@ -41,8 +41,8 @@ def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
         "release_id": plan.bundle.release_id,
         "rng_seed": plan.draw.seed if plan.draw and len(candidates) > 1 else None,
         "latency_ms": (time.monotonic() - plan.started) * 1000,
-        "tokens_in": speech.usage.tokens_in,
-        "tokens_out": speech.usage.tokens_out,
+        "tokens_in": speech.usage.tokens_in if speech.usage.known else None,
+        "tokens_out": speech.usage.tokens_out if speech.usage.known else None,
         "degraded": joined_reasons(
             plan.degraded, plan.draw.degraded if plan.draw else None, speech.degraded
         ),

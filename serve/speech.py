@@ -22,6 +22,9 @@ class Usage:
     tokens_out: int = 0
     cost: float | None = None
     """In the currency of the configured prices; none where nobody knows."""
+    known: bool = True
+    """False where an upstream did not say: of a stream that passes unchanged it tells its usage
+    only where the client asked for it."""
 
     def as_openai(self) -> dict[str, int]:
         """OpenAI's usage object."""
@@ -164,6 +167,7 @@ class Speech:
         if delta.tokens_in or delta.tokens_out:
             self._spent[delta.index] = (delta.tokens_in, delta.tokens_out, delta.cost)
         spent = self._spent.values()
+        self.usage.known = bool(spent)
         self.usage.tokens_in = sum(tokens_in for tokens_in, _, _ in spent)
         self.usage.tokens_out = sum(tokens_out for _, tokens_out, _ in spent)
         costs = [cost for _, _, cost in spent if cost is not None]

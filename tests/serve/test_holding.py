@@ -1,4 +1,6 @@
-from serve.holding import GUARD_EVERY, Holding, choice
+import time
+
+from serve.holding import CHUNK_S, GUARD_EVERY, Holding, choice
 from serve.speech import Speech
 
 STAND_IN = "Let us talk about something else."
@@ -35,6 +37,20 @@ def test_a_sentence_leaves_when_it_is_whole():
         assert stream.left == [""]
         stream.write(piece)
     assert stream.left == ["How are you? "]
+
+
+def test_what_leaves_within_a_twentieth_of_a_second_leaves_together():
+    stream = Stream()
+    assert not stream.held.due
+    stream.speech.sample(0).hear({"content": "Hi. "}, None)
+    stream.held.put(choice(0, {"content": "Hi. "}))
+    assert stream.held.due
+    stream.write("And so on. ")
+    stream.speech.sample(0).hear({"content": "More. "}, None)
+    stream.held.put(choice(0, {"content": "More. "}))
+    assert not stream.held.due
+    time.sleep(CHUNK_S)
+    assert stream.held.due
 
 
 def test_no_beginning_of_a_sentence_that_must_not_leave_has_left():

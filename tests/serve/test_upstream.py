@@ -106,6 +106,15 @@ def test_usage_and_cost_are_kept_in_the_decision(served):
     assert row_of(graph, chunks[0])["tokens_out"] == USAGE["completion_tokens"]
 
 
+def test_usage_that_an_upstream_does_not_tell_is_unknown_and_not_nought(served):
+    graph, other = served
+    other.knows_usage = False
+    chunks = events(graph.chat(stream=True, stream_options={"include_usage": True}))
+    assert not any(chunk.get("usage") for chunk in chunks)
+    row = row_of(graph, chunks[0])
+    assert (row["tokens_in"], row["tokens_out"], row["features"].get("cost")) == (None, None, None)
+
+
 def test_an_upstream_that_refuses_stream_options_is_asked_without_them(served):
     graph, other = served
     other.refuses = "stream_options"
@@ -113,7 +122,7 @@ def test_an_upstream_that_refuses_stream_options_is_asked_without_them(served):
     assert "stream_options" not in other.last
     assert len(other.bodies) == 2
     row = row_of(graph, chunks[0])
-    assert (row["delivered"], row["tokens_out"], row["degraded"]) == ("full", 0, None)
+    assert (row["delivered"], row["tokens_out"], row["degraded"]) == ("full", None, None)
     graph.light.exchanges._saying._writer._plain_streams = False
 
 
