@@ -1,6 +1,7 @@
 """The node that writes replies: one language model, every persona's adapter, one engine thread."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,7 +33,8 @@ class PersonaModel:
 
     The engine runs in this object's own thread and takes new requests between two tokens; `stream`
     and `score` are called from the event loop. Adapters load from their release's folder when
-    first asked for and are named by it, so two releases can be served side by side during a swap.
+    first asked for and are named by it, so two releases can be served side by side during a swap;
+    their files are read beside the engine's thread, and taken in between two tokens.
     At most `MAX_WAITING` replies are open; past that a caller is refused at once.
     """
 
@@ -52,6 +54,7 @@ class PersonaModel:
         Raises:
             UnavailableError: Too many replies are open, or the engine cannot write this one.
         """
+        await self._read_ahead({request.adapter}, adapter_folder)
         if len(self._sinks) >= MAX_WAITING:
             raise UnavailableError("too many replies are being written; try again")
         loop, arrived = asyncio.get_running_loop(), asyncio.Queue[Delta | Exception]()
@@ -92,7 +95,14 @@ class PersonaModel:
             n = len(pairs)
             return [(scores[i], scores[i] - scores[n + i]) for i in range(n)]
 
+        await self._read_ahead({pair.adapter for pair in pairs}, adapter_folder)
         return await asyncio.wrap_future(self._ask(both))
+
+    async def _read_ahead(self, names: set[str | None], folder: str | None) -> None:
+        if not folder or not names - {None, *self._engine.adapters}:
+            return
+        with contextlib.suppress(RapportError):  # adding it says what is wrong
+            await asyncio.to_thread(self._engine.read_ahead, Path(folder))
 
     def _ask(self, call: Callable[[], T]) -> "Future[T]":
         answer: Future[T] = Future()

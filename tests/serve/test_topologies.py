@@ -139,12 +139,23 @@ def test_sighup_changes_what_is_live_in_the_replicas_that_run(graph):
     nodes = ("Gateway", "PersonaModel")
     before = [served.replicas(node) for node in nodes]
     assert all(before)
-    write_config(served.config, a_config(home, topology, explore=0.25))
-    served.process.send_signal(signal.SIGHUP)
-    time.sleep(10)
-    assert [served.replicas(node) for node in nodes] == before
     with served.client() as client:
-        assert client.get("/readyz").json()["release_id"]
+
+        def modes():
+            body = {"messages": TALK, "max_tokens": 2, "rapport::user": {"id": "ann"}}
+            answers = [client.post(CHAT, json=body) for _ in range(10)]
+            return {answer.json()["rapport"]["mode"] for answer in answers}
+
+        current = home / "releases" / "CURRENT"  # without a release, only --explore draws arms
+        kept = current.rename(current.with_name("KEPT"))
+        eventually(lambda: client.get("/readyz").json()["release_id"] is None)
+        assert modes() == {"observe"}
+        write_config(served.config, a_config(home, topology, explore=0.5))
+        served.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "arm_first" in modes())
+        assert [served.replicas(node) for node in nodes] == before
+        kept.rename(current)
+        eventually(lambda: client.get("/readyz").json()["release_id"])
 
 
 def test_sigterm_lets_a_stream_end_and_nobody_else_in(graph):

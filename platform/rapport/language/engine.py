@@ -94,9 +94,9 @@ class Scores:
 class Engine(Protocol):
     """Writes replies with any mix of adapters in one batch.
 
-    One thread calls `step`, `score` and the adapter methods; `submit` and `cancel` may come from
-    any thread. A request in flight keeps the adapter it started with, also when that name is
-    replaced or removed meanwhile.
+    One thread calls `step`, `score` and the adapter methods; `submit`, `cancel` and `read_ahead`
+    may come from any thread. A request in flight keeps the adapter it started with, also when that
+    name is replaced or removed meanwhile.
     """
 
     @property
@@ -106,6 +106,13 @@ class Engine(Protocol):
     @property
     def busy(self) -> bool:
         """True while a request waits or is being written."""
+
+    def read_ahead(self, folder: Path) -> None:
+        """Read an adapter's files beside the work, so that adding it holds no reply up for long.
+
+        Raises:
+            DataError: The folder holds no whole adapter.
+        """
 
     def add_adapter(self, name: str, folder: Path) -> None:
         """Load a PEFT adapter, replacing one of the same name.

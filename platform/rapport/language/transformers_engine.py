@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rapport.errors import ConfigError
-from rapport.language.adapters import read_adapter
+from rapport.language.adapters import Adapter, read_adapter
 from rapport.language.decoder import LlamaDecoder
 from rapport.language.engine import Delta, Finish, GenerationRequest, Scores
 from rapport.language.loading import Hardware, end_tokens, load_language_model
@@ -19,6 +19,8 @@ from rapport.language.prompts import Message, encode
 from rapport.language.sampling import Draws, choose
 from rapport.language.streaming import TextStream
 
+_MOST_AHEAD = 8
+"""Adapters kept that were read and not added yet."""
 _SCORING_TOKENS = 2048
 """Padded tokens scored in one pass; bounds the memory of the logits."""
 
@@ -86,6 +88,7 @@ class TransformersEngine:
         self._writing: list[_Reply] = []  # in the order of the decoder's rows
         self._cancelled: set[str] = set()
         self._open: set[str] = set()
+        self._ahead: dict[Path, Adapter] = {}  # read, to be added at the next chance
         for name, folder in (adapters or {}).items():
             self.add_adapter(name, folder)
 
@@ -101,9 +104,19 @@ class TransformersEngine:
 
     def add_adapter(self, name: str, folder: Path) -> None:
         """Load an adapter under a name; see the protocol."""
-        adapter = read_adapter(folder)
+        with self._lock:
+            adapter = self._ahead.pop(folder, None)
+        adapter = adapter or read_adapter(folder)
         with self._lock:
             self._decoder.bank.add(name, adapter)
+
+    def read_ahead(self, folder: Path) -> None:
+        """Read an adapter's files from any thread; see the protocol."""
+        adapter = read_adapter(folder)
+        with self._lock:
+            self._ahead[folder] = adapter
+            while len(self._ahead) > _MOST_AHEAD:
+                del self._ahead[next(iter(self._ahead))]
 
     def remove_adapter(self, name: str) -> None:
         """Unload an adapter; see the protocol."""
