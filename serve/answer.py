@@ -2,15 +2,15 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rapport.errors import ServingError
 
+from .errors import error_body
 from .holding import Chunk
 from .speech import Speech
-from .wire import error_body
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,22 @@ class Answer:
         }
         return {**(self.speech.document or ours), "rapport": self.block()}
 
-    async def events(self, *, include_usage: bool) -> AsyncIterator[str]:
+    async def events(self, *, include_usage: bool) -> AsyncGenerator[str]:
         """Yield server-sent events, those of a batch together.
 
         The `rapport` object is in the first chunk and, as things ended, in the one that ends the
         decision's reply. Usage comes last, ours where an upstream sent none and it is known; then
-        `[DONE]`, but not behind the error that a stream breaks off with.
+        `[DONE]`, but not behind the error that a stream breaks off with. Closing it closes
+        `chunks`, whose decision then says that the client left.
         """
+        try:
+            async for event in self._events(include_usage=include_usage):
+                yield event
+        finally:
+            if isinstance(self.chunks, AsyncGenerator):
+                await self.chunks.aclose()
+
+    async def _events(self, *, include_usage: bool) -> AsyncIterator[str]:
         head, first = self._head("chat.completion.chunk"), True
         assert self.chunks is not None
         try:

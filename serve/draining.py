@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapport.errors import UnavailableError
 
-from .wire import error_body
+from .errors import error_body
 
 ALWAYS_OPEN = ("/healthz", "/metrics")
 RETRY_AFTER_S = "2"

@@ -16,6 +16,7 @@ from rapport.store import Store
 from .answer import Answer
 from .builtin import check_builtin
 from .bundle import Bundles
+from .errors import named
 from .holding import Chunk
 from .ledger import Ledger
 from .minds import Minds
@@ -116,7 +117,7 @@ class Exchanges:
         if not asked.said.strip() and not silent:
             raise ServingError("messages: there is no user message with text", "messages")
         if asked.model not in self.model_names():
-            raise ServingError(f"model {asked.model!r} is not served; see /v1/models", "model")
+            raise ServingError(f"model {named(asked.model)} is not served; see /v1/models", "model")
         bundle = self.bundles.now
         party = self._parties.party(tenant, asked, header_user)
         episode = self._parties.episode(party, asked)

@@ -1,165 +1,240 @@
 """The ingress: HTTP in OpenAI's format on one side, exchanges on the other."""
 
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import TypeVar
 
+import anyio
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Send
 
-from rapport.errors import NotFoundError, ServingError, UnauthorizedError, UnavailableError
-from rapport.governance.access import bearer, key_hash
-from rapport.schema import new_id
+from rapport.errors import ServingError, UnavailableError
+from rapport.store import Store
 
 from .actions import RankRequest
+from .answer import Answer
+from .bundle import Bundles
+from .doors import Caller, Doors
+from .edge import Edge
+from .errors import on_http_error, on_serving_error, on_validation_error
 from .exchange import Exchanges
 from .feedback import Feedbacks
+from .limits import Limits
+from .lookback import DecisionId, LookBack
+from .metrics import CONTENT_TYPE, Metrics
+from .openapi import Route, body_of, caller_of, mount
 from .rank import Ranks
-from .wire import ChatRequest, FeedbackRequest, error_body, refused
+from .shapes import Activated, Completion, FeedbackTaken, Health, Models, Ranked, Readiness
+from .wire import ChatRequest, FeedbackRequest
 
-MAX_BODY_BYTES = 1 << 20
-OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json")
-RETRY_AFTER_S = "2"
-
-B = TypeVar("B", bound=BaseModel)
-
-
-class TooLargeError(ServingError):
-    """A request body beyond `MAX_BODY_BYTES`."""
-
-    code = "too_large"
-    status = 413
+A = TypeVar("A", ChatRequest, RankRequest)
+PROBE_S = 2.0
+"""Seconds the store has to answer a probe."""
 
 
 class Gateway:
     """Answer HTTP requests. One a replica; everything it holds is shared by its requests."""
 
-    def __init__(self, exchanges: Exchanges, feedbacks: Feedbacks) -> None:
-        self._exchanges, self._feedbacks = exchanges, feedbacks
+    def __init__(
+        self,
+        *,
+        exchanges: Exchanges,
+        feedbacks: Feedbacks,
+        lookback: LookBack,
+        doors: Doors,
+        metrics: Metrics,
+        limits: Limits,
+    ) -> None:
+        self._exchanges, self._feedbacks, self._lookback = exchanges, feedbacks, lookback
         self._ranks = Ranks(exchanges)
+        self._doors, self._metrics, self._limits = doors, metrics, limits
 
     def api(self) -> FastAPI:
         """Build the application with all routes."""
-        api = FastAPI(title="Rapport", version="1", docs_url=None, redoc_url=None)
-        api.middleware("http")(self._edge)
-        api.exception_handler(ServingError)(_serving_error)
-        api.exception_handler(HTTPException)(_http_error)
-        api.get("/healthz")(self.healthz)
-        api.get("/readyz")(self.readyz)
-        api.get("/v1/models")(self.models)
-        api.post("/v1/chat/completions", response_model=None)(self.chat)
-        api.post("/v1/rank", response_model=None)(self.rank)
-        api.post("/v1/rank/{decision_id}/activate", response_model=None)(self.activate)
-        api.post("/v1/feedback", response_model=None)(self.feedback)
-        api.get("/v1/decisions/{decision_id}", response_model=None)(self.decision)
+        api = FastAPI(
+            title="Rapport",
+            version="1",
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
+        mount(api, [*self._routes(), *self._lookback.routes()])
+        api.add_exception_handler(ServingError, on_serving_error)
+        api.add_exception_handler(HTTPException, on_http_error)
+        api.add_exception_handler(RequestValidationError, on_validation_error)
+        api.add_middleware(Edge, doors=self._doors, limits=self._limits, metrics=self._metrics)
         return api
 
-    async def healthz(self) -> dict[str, str]:
+    def _routes(self) -> list[Route]:
+        chat, sse = "/v1/chat/completions", "text/event-stream"
+        return [
+            Route("GET", "/healthz", self.healthz, answer=Health),
+            Route("GET", "/readyz", self.readyz, answer=Readiness, unready=True),
+            Route("GET", "/metrics", self.metrics, media="text/plain"),
+            Route("GET", "/v1/models", self.models, answer=Models, scope="serve"),
+            Route(
+                "POST",
+                chat,
+                self.chat,
+                answer=Completion,
+                scope="serve",
+                body=ChatRequest,
+                also=sse,
+            ),
+            Route("POST", "/v1/rank", self.rank, answer=Ranked, scope="serve", body=RankRequest),
+            Route(
+                "POST",
+                "/v1/rank/{decision_id}/activate",
+                self.activate,
+                answer=Activated,
+                scope="serve",
+                statuses=(404,),
+            ),
+            Route(
+                "POST",
+                "/v1/feedback",
+                self.feedback,
+                answer=FeedbackTaken,
+                scope="feedback",
+                body=FeedbackRequest,
+                statuses=(404, 409),
+            ),
+        ]
+
+    async def healthz(self) -> Response:
         """Say that the process answers."""
-        return {"status": "ok"}
+        return JSONResponse({"status": "ok"})
 
-    async def readyz(self) -> dict[str, Any]:
-        """Say that models are loaded, which release serves, and why another was refused."""
+    async def readyz(self) -> Response:
+        """Say whether requests can be answered: 503 with the failing part where not.
+
+        It names the release that serves, and why the one that CURRENT names was refused. A
+        refused release makes nothing unready: the one before it serves on.
+        """
         bundles = self._exchanges.bundles
-        refusal = bundles.refusal and {
-            "release_id": bundles.refusal.release_id,
-            "reason": bundles.refusal.reason,
+        failing = await self._failing()
+        body = {
+            "status": "not_ready" if failing else "ready",
+            "release_id": bundles.now.release_id,
+            "refused": _refusal(bundles),
+            "failing": failing,
         }
-        return {"status": "ready", "release_id": bundles.now.release_id, "refused": refusal}
+        return JSONResponse(body, status_code=503 if failing else 200)
 
-    async def models(self) -> dict[str, Any]:
+    async def metrics(self) -> Response:
+        """Show this replica's counters in Prometheus' text format; each replica counts itself."""
+        bundles = self._exchanges.bundles
+        self._metrics.serving(bundles.now.release_id, refused=bundles.refused)
+        try:
+            async with asyncio.timeout(PROBE_S):
+                rows, oldest_s = await asyncio.to_thread(_backlog, self._exchanges.store)
+            self._metrics.waiting(rows, oldest_s=oldest_s)
+        except (UnavailableError, TimeoutError):
+            self._metrics.waiting(None, oldest_s=0)
+        return Response(self._metrics.exposed(), media_type=CONTENT_TYPE)
+
+    async def models(self) -> Response:
         """List what `model` may name: route, pin a persona, the base, the base with an adapter."""
         names = self._exchanges.model_names()
         entry = {"object": "model", "created": 0, "owned_by": "rapport"}
-        return {"object": "list", "data": [{"id": name, **entry} for name in names]}
+        return JSONResponse({"object": "list", "data": [{"id": name, **entry} for name in names]})
 
     async def chat(self, request: Request) -> Response:
         """Answer one chat request, streamed or not."""
-        asked = await _body(request, ChatRequest)
-        header_user = request.headers.get("x-user-id")
-        answer = await self._exchanges.answer(request.state.tenant, asked, header_user)
+        caller, asked = caller_of(request), await body_of(request, ChatRequest)
+        asked = _for_agent(caller, asked)
+        answer = await self._exchanges.answer(
+            caller.tenant, asked, request.headers.get("x-user-id")
+        )
         if asked.stream:
             usage = asked.stream_options.include_usage
-            return StreamingResponse(
-                answer.events(include_usage=usage),
+            return EventStream(
+                self._counted(answer, include_usage=usage),
                 media_type="text/event-stream",
                 headers={**answer.headers(), "cache-control": "no-cache"},
             )
-        return JSONResponse(await answer.completion(), headers=answer.headers())
+        body = await answer.completion()
+        self._count(answer)
+        return JSONResponse(body, headers=answer.headers())
 
-    async def rank(self, request: Request) -> dict[str, Any]:
+    async def rank(self, request: Request) -> Response:
         """Choose among the client's actions; without any, say which arm to answer under."""
-        asked = await _body(request, RankRequest)
+        caller, asked = caller_of(request), await body_of(request, RankRequest)
+        asked = _for_agent(caller, asked)
         header_user = request.headers.get("x-user-id")
-        return await self._ranks.take(request.state.tenant, asked, header_user)
+        body = await self._ranks.take(caller.tenant, asked, header_user)
+        request.state.decision_id = body["decision_id"]
+        self._metrics.decided(body["rapport"])
+        return JSONResponse(body)
 
-    async def activate(self, request: Request, decision_id: str) -> dict[str, Any]:
+    async def activate(self, request: Request, decision_id: DecisionId) -> Response:
         """Let a deferred decision count."""
-        return await self._ranks.activate(request.state.tenant, decision_id)
+        request.state.decision_id = decision_id
+        return JSONResponse(await self._ranks.activate(caller_of(request).tenant, decision_id))
 
-    async def feedback(self, request: Request) -> dict[str, Any]:
+    async def feedback(self, request: Request) -> Response:
         """Take feedback on a decision or an episode."""
-        asked = await _body(request, FeedbackRequest)
-        return await self._feedbacks.take(request.state.tenant, asked)
+        asked = await body_of(request, FeedbackRequest)
+        request.state.decision_id = asked.decision_id
+        return JSONResponse(await self._feedbacks.take(caller_of(request), asked))
 
-    async def decision(self, request: Request, decision_id: str) -> Response:
-        """Show a decision of this tenant as it was logged."""
-        row = self._exchanges.store.decision(decision_id)
-        if row is None or row["tenant"] != request.state.tenant:
-            raise NotFoundError(f"no decision {decision_id!r} was issued here", "decision_id")
-        return Response(json.dumps(row, default=str), media_type="application/json")
-
-    async def _edge(
-        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        """Let in who has a key; answer anything unforeseen with an id, never with its text."""
-        request_id = request.headers.get("x-request-id") or new_id()
+    async def _failing(self) -> dict[str, str]:
         try:
-            if request.url.path not in OPEN_PATHS:
-                request.state.tenant = self._tenant(request)
-            response = await call_next(request)
-        except ServingError as error:
-            response = await _serving_error(request, error)
-        except Exception as error:  # noqa: BLE001  the ingress answers 500 with an id
-            kind = type(error).__name__
-            body = {"message": f"internal error {kind}, request {request_id}", "code": "internal"}
-            full = {"error": {**body, "type": "server_error", "param": None}}
-            response = JSONResponse(full, status_code=500)
-        response.headers["x-request-id"] = request_id
-        return response
+            async with asyncio.timeout(PROBE_S):
+                await asyncio.to_thread(self._exchanges.store.unfinished)
+        except UnavailableError as error:
+            return {"store": str(error)}
+        except TimeoutError:
+            return {"store": f"it did not answer within {PROBE_S:g} s"}
+        return {}
 
-    def _tenant(self, request: Request) -> str:
-        key = bearer(request.headers.get("authorization"))
-        tenant = self._exchanges.store.key_tenant(key_hash(key)) if key else None
-        if tenant is None:
-            raise UnauthorizedError("give a valid key as Authorization: Bearer rk_...")
-        return tenant
+    async def _counted(self, answer: Answer, *, include_usage: bool) -> AsyncIterator[str]:
+        try:
+            async with aclosing(answer.events(include_usage=include_usage)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._count(answer)
 
-
-async def _body(request: Request, kind: type[B]) -> B:
-    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-        raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    try:
-        return kind.model_validate_json(bytes(raw))
-    except ValidationError as error:
-        raise refused(error) from error
+    def _count(self, answer: Answer) -> None:
+        used = answer.speech.usage
+        self._metrics.decided(answer.block(), tokens_in=used.tokens_in, tokens_out=used.tokens_out)
 
 
-async def _serving_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServingError)
-    headers = {"retry-after": RETRY_AFTER_S} if isinstance(error, UnavailableError) else {}
-    return JSONResponse(error_body(error), status_code=error.status, headers=headers)
+class EventStream(StreamingResponse):
+    """A stream whose source is closed in any case, so that who leaves early is recorded."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the events, then close their source, even when cancelled."""
+        try:
+            await super().stream_response(send)
+        finally:
+            close = getattr(self.body_iterator, "aclose", None)
+            if close is not None:
+                with anyio.CancelScope(shield=True):
+                    await close()
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    kind = NotFoundError if error.status_code == 404 else ServingError
-    body = error_body(kind(str(error.detail)))
-    return JSONResponse(body, status_code=error.status_code)
+def _for_agent(caller: Caller, asked: A) -> A:
+    """Take a bound key's only agent where the request names none; refuse one of others."""
+    if len(caller.agents) == 1 and "agent_id" not in asked.model_fields_set:
+        return asked.model_copy(update={"agent_id": min(caller.agents)})
+    caller.must_speak_for(asked.agent_id)
+    return asked
+
+
+def _refusal(bundles: Bundles) -> dict[str, str] | None:
+    found = bundles.refusal
+    return {"release_id": found.release_id, "reason": found.reason} if found else None
+
+
+def _backlog(store: Store) -> tuple[dict[str, int], float]:
+    """Rows that wait for the lake by table, and the age of the oldest in seconds."""
+    oldest = store.outbox.oldest()
+    age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
+    return store.outbox.waiting(), max(age, 0.0)

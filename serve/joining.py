@@ -12,10 +12,13 @@ from rapport.store import GroupCommitter, Store, open_store
 from rapport.text import load_encoder
 
 from .bundle import Bundles
+from .doors import Doors
 from .exchange import Exchanges
 from .feedback import Feedbacks
 from .gateway import Gateway
 from .ledger import Keeper, Ledger
+from .lookback import LookBack
+from .metrics import Metrics
 from .minds import Minds
 from .parties import Parties
 from .ranking import Writer
@@ -63,12 +66,13 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
     if writer is None:
         raise ConfigError("upstream", None, "attach one, or give a writer")
     store = open_store(home.store_url)
-    committer = GroupCommitter(store)
     bundles, minds = Bundles(home.releases), Minds(store, reader.encoder.encoder_id)
+    tenants, metrics = load_tenants(home.tenants), Metrics()
+    committer = GroupCommitter(store, seconds=metrics.commit.observe)
     parties = Parties(
         store,
         secret=home.secret(),
-        tenants=load_tenants(home.tenants),
+        tenants=tenants,
         base_model=upstream.model if upstream else config.base_model,
     )
     ledger = Ledger(committer, parties, minds, lease_s=config.lease_s)
@@ -85,7 +89,22 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
         upstream=upstream.model if upstream else None,
         deadline_s=config.deadline_s,
     )
-    gateway = Gateway(exchanges, Feedbacks(store, committer, reader.scorer))
+    lookback = LookBack(
+        store=store,
+        parties=parties,
+        minds=minds,
+        bundles=bundles,
+        releases=home.releases,
+        encoder_id=reader.encoder.encoder_id,
+    )
+    gateway = Gateway(
+        exchanges=exchanges,
+        feedbacks=Feedbacks(store, committer, reader.scorer, tenants=tenants, metrics=metrics),
+        lookback=lookback,
+        doors=Doors(store, tenants),
+        metrics=metrics,
+        limits=config.limits,
+    )
     watch = Watch(bundles, store, poll_s=config.poll_s)
     keeper = Keeper(ledger, store, lease_s=config.lease_s)
     return Light(gateway, exchanges, watch, store, committer, keeper)

@@ -23,6 +23,7 @@ from rapport.models import model_id, pull
 
 from .draining import Entrance, Visitors
 from .joining import join, load_reader
+from .logs import log_to
 from .persona_model import Pair, PersonaModel
 from .reading import Reader, Reading
 from .settings import AppConfig, Live
@@ -148,6 +149,7 @@ class GatewayNode:
         reader: DeploymentHandle[Any] | None = None,
     ) -> None:
         torch.set_num_threads(1)
+        log_to(home_of(config).logs)
         self._config, self._visitors = config, Visitors()
         remote = reader and RemoteReader.of(reader, config)
         model = RemotePersonaModel(writer) if writer else None

@@ -8,10 +8,12 @@ from rapport.arms import agents
 from rapport.errors import ServingError
 from rapport.governance.tenants import TenantPolicy, policy_of
 from rapport.home import user_key
-from rapport.schema import PURPOSES, new_id
+from rapport.schema import new_id
 from rapport.store import Episode as Ended
 from rapport.store import Store
 
+from .errors import named
+from .profiles import filled, known_purposes
 from .records import Episode, Party, prefix_hash
 from .wire import ChatRequest
 
@@ -25,8 +27,12 @@ class Parties:
     def __init__(
         self, store: Store, *, secret: bytes, tenants: Mapping[str, TenantPolicy], base_model: str
     ) -> None:
-        self._store, self._secret, self._tenants = store, secret, tenants
+        self._store, self._secret, self.tenants = store, secret, tenants
         self.base_model = base_model
+
+    def key(self, tenant: str, raw: str) -> str:
+        """Keyed hash under which a tenant's user is known here."""
+        return user_key(self._secret, tenant, raw)
 
     def party(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Party:
         """Name the party of a request; without a user he gets his name in `settled`.
@@ -35,25 +41,23 @@ class Parties:
             ServingError: An unknown agent or purpose.
         """
         if asked.agent_id not in agents():
-            raise ServingError(
-                f"rapport::agent_id {asked.agent_id!r} is not known; known: {', '.join(agents())}",
-                "rapport::agent_id",
-            )
-        unknown = set(asked.who.purposes or ()) - set(PURPOSES)
-        if unknown:
-            raise ServingError(f"purpose {min(unknown)!r} is not known", "rapport::user.purposes")
+            told = f"rapport::agent_id {named(asked.agent_id)} is not known"
+            raise ServingError(f"{told}; known: {', '.join(agents())}", "rapport::agent_id")
+        known_purposes(asked.who.purposes, param="rapport::user.purposes")
         raw = asked.who.id or header_user or asked.safety_identifier or asked.user
-        policy = policy_of(self._tenants, tenant)
-        age_band = policy.age_band(asked.who.age_band)
+        user_id = self.key(tenant, raw) if raw else ""
+        who = filled(asked.who, self._store.user(tenant, user_id) if raw else None)
+        policy = policy_of(self.tenants, tenant)
+        age_band = policy.age_band(who.age_band)
         groups = {"age_band": age_band}
-        if asked.who.jurisdiction:
-            groups["jurisdiction"] = asked.who.jurisdiction
+        if who.jurisdiction:
+            groups["jurisdiction"] = who.jurisdiction
         return Party(
             tenant=tenant,
-            user_id=user_key(self._secret, tenant, raw) if raw else "",
-            known=raw is not None,
+            user_id=user_id,
+            known=bool(raw),
             agent_id=asked.agent_id,
-            purposes=policy.purposes_for(asked.who.purposes, age_band=asked.who.age_band),
+            purposes=policy.purposes_for(who.purposes, age_band=who.age_band),
             groups=groups,
             journey_id=asked.journey_id,
             task_id=asked.task_id,

@@ -15,7 +15,7 @@ from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from rapport.cluster.session import RaySession, ray_session
 from rapport.errors import RapportError
-from rapport.governance.access import fresh_key, key_hash
+from rapport.governance.access import APPLICATION, fresh_key, key_hash
 from rapport.governance.tenants import EMBEDDED_TENANT
 from rapport.home import Home
 from rapport.store import open_store
@@ -154,7 +154,7 @@ class Running:
         """Make a key for the embedded tenant; only its hash is kept."""
         key, store = fresh_key(), open_store(self._home.store_url)
         store.keys.add(
-            key_hash(key), tenant=EMBEDDED_TENANT, scopes={"serve"}, label="printed at start"
+            key_hash(key), tenant=EMBEDDED_TENANT, scopes=APPLICATION, label="printed at start"
         )
         store.close()
         return key

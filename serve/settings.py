@@ -10,6 +10,7 @@ from rapport.errors import ConfigError
 from rapport.home import home_of
 from rapport.language.settings import UpstreamSettings
 
+from .limits import Limits
 from .wire import Mode
 
 BASE_MODEL = "smollm2-135m-instruct"
@@ -130,6 +131,8 @@ class AppConfig(HomeConfig):
     """Seconds after which a reply that was being said by a process that died counts as cut off."""
     grace_s: float = Field(default=20.0, gt=0)
     """Seconds that requests in flight have to finish when the graph is stopped."""
+    limits: Limits = Limits()
+    """Bounds on size and time of one request."""
     gateway: GatewaySettings = GatewaySettings()
     reader: ReaderSettings = ReaderSettings()
     persona_model: PersonaModelSettings = PersonaModelSettings()

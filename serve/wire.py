@@ -9,15 +9,17 @@ from pydantic import (
     Field,
     PrivateAttr,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
-from rapport.errors import ServingError
-
+from .errors import named
 from .style import Style
 
 Mode = Literal["observe", "arm_first", "rerank", "control"]
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""An id as a client may give one: no control characters."""
+Word = Annotated[str, Field(min_length=1, max_length=64)]
+Value = Annotated[str, Field(max_length=512)]
 Turn = Literal["text", "tool_call", "structured"]
 
 _TOOL_ROLES = frozenset({"tool", "function"})
@@ -102,7 +104,8 @@ class ChatRequest(BaseModel):
         known = {field.alias for field in cls.model_fields.values() if field.alias}
         unknown = [key for key in values if key.startswith("rapport::") and key not in known]
         if unknown:
-            raise ValueError(f"{unknown[0]} is not known; known: {', '.join(sorted(known))}")
+            told = f"an extra {named(unknown[0])} is not known"
+            raise ValueError(f"{told}; known: {', '.join(sorted(known))}")
         return values
 
     @model_validator(mode="before")
@@ -183,16 +186,19 @@ def _must_call(fields: Mapping[str, Any]) -> bool:
 
 
 class FeedbackRequest(BaseModel):
-    """Body of `POST /v1/feedback`."""
+    """Body of `POST /v1/feedback`: what came back for one decision, or for an episode's last one.
+
+    `tags` are taken and not kept.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    decision_id: str | None = None
-    episode_id: str | None = None
-    metric_name: str
-    value: bool | float | str
-    tags: dict[str, str] = {}
-    feedback_id: str | None = Field(default=None, min_length=1, max_length=64)
+    decision_id: Id | None = None
+    episode_id: Id | None = None
+    metric_name: str = Field(min_length=1, max_length=64)
+    value: bool | float | Annotated[str, Field(max_length=8000)]
+    tags: dict[str, str] = Field(default={}, max_length=64)
+    feedback_id: Id | None = None
 
     @model_validator(mode="after")
     def _one_target(self) -> "FeedbackRequest":
@@ -201,21 +207,17 @@ class FeedbackRequest(BaseModel):
         return self
 
 
-def error_body(error: ServingError) -> dict[str, dict[str, str | None]]:
-    """Shape an error as OpenAI clients expect it."""
-    kind = "invalid_request_error" if error.status < 500 else "server_error"
-    return {
-        "error": {
-            "message": str(error),
-            "type": kind,
-            "code": error.code,
-            "param": error.param,
-        }
-    }
+class ProfileRequest(BaseModel):
+    """Body of `PUT /v1/users/{id}`: all that is known of a user; what is left out is unknown.
 
+    It holds for later requests that do not say it themselves.
+    """
 
-def refused(error: ValidationError) -> ServingError:
-    """Turn pydantic's first finding into a 400 that names the field, never the value."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    param = ".".join(str(part) for part in first["loc"]) or "body"
-    return ServingError(f"{param}: {first['msg']}", param)
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    age_band: str | None = Field(default=None, min_length=1, max_length=32)
+    jurisdiction: str | None = Field(default=None, min_length=1, max_length=64)
+    purposes: list[str] | None = Field(default=None, max_length=16)
+    """None: the tenant's default, as it is at each request. Empty: the user refused all."""
+    attributes: dict[Word, Value] = Field(default={}, max_length=64)
+    preferences: dict[Word, Value] = Field(default={}, max_length=64)

@@ -13,9 +13,16 @@ RapportError                     exit code 1
 │   └── BrokenReleaseError       a release does not match its manifest
 ├── GateRefusedError             the gate said no (exit 3)
 ├── BudgetError                  a stage ran out of time before its first result
-└── ServingError                 the caller of the HTTP API (carries a status)
+└── ServingError                 the caller of the HTTP API (400; carries a status)
+    ├── UnauthorizedError        no valid key (401)
+    ├── ForbiddenError           the key does not open this (403)
+    ├── NotFoundError            the id was not issued here (404)
+    ├── SlowRequestError         the body did not arrive in time (408)
+    ├── ConflictError            it contradicts what is on record (409)
+    ├── TooLargeError            the body is beyond the limit (413)
+    ├── TooManyRequestsError     the key asks faster than it may (429, Retry-After)
     ├── UpstreamRefusedError     the attached model server refuses this request (400)
-    └── UnavailableError         something is down, try again (503)
+    └── UnavailableError         something is down, try again (503, Retry-After)
         ├── UpstreamDownError    the attached model server is
         └── UpstreamSetupError   it refuses Rapport itself: the operator must act
 
@@ -195,6 +202,8 @@ class ServingError(RapportError):
 
     code = "invalid_request"
     status = 400
+    retry_after_s: float | None = None
+    """Seconds after which trying again may help, none where it will not."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message, param)
@@ -211,6 +220,13 @@ class UnauthorizedError(ServingError):
     status = 401
 
 
+class ForbiddenError(ServingError):
+    """The key is valid, but lacks the scope or is bound to other agents."""
+
+    code = "forbidden"
+    status = 403
+
+
 class NotFoundError(ServingError):
     """The id named in the request was not issued here."""
 
@@ -218,11 +234,44 @@ class NotFoundError(ServingError):
     status = 404
 
 
+class SlowRequestError(ServingError):
+    """The request's body did not arrive in time."""
+
+    code = "request_timeout"
+    status = 408
+
+
+class ConflictError(ServingError):
+    """The request contradicts what is on record under the same id."""
+
+    code = "conflict"
+    status = 409
+
+
+class TooLargeError(ServingError):
+    """The request's body is beyond the limit."""
+
+    code = "too_large"
+    status = 413
+
+
+class TooManyRequestsError(ServingError):
+    """A key asks faster, or more at once, than it may."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        RapportError.__init__(self, message, retry_after_s)
+        self.message, self.param, self.retry_after_s = message, None, retry_after_s
+
+
 class UnavailableError(ServingError):
     """Something the answer needs is down; the caller may try again."""
 
     code = "unavailable"
     status = 503
+    retry_after_s = 2.0
 
 
 class UpstreamDownError(UnavailableError):

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from scipy.stats import binom
 
-from rapport.governance.access import fresh_key, key_hash
+from rapport.governance.access import APPLICATION, fresh_key, key_hash
 from rapport.home import Home
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
@@ -56,7 +56,7 @@ def graph(circle, language_model):
     callers = {}
     for tenant in ("default", "other"):
         key = fresh_key()
-        store.keys.add(key_hash(key), tenant=tenant, scopes={"serve"}, label="test")
+        store.keys.add(key_hash(key), tenant=tenant, scopes=APPLICATION, label="test")
         callers[tenant] = Caller(api, key)
     yield callers, store
     store.close()

@@ -2,12 +2,14 @@
 
 import pytest
 
+from rapport.home import Home
 from rapport.language.settings import UpstreamSettings
 from serve.app import AppConfig
 from tests.serve import small_home
 from tests.serve.graphs import graph_over
 from tests.serve.light import serving, tiny_writer
 from tests.serve.other_server import KEY, MODEL, OtherServer, other_server
+from tests.serve.whole_api import whole_api
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +66,11 @@ def graph(promoted_home):
     made = graph_over(promoted_home, encoder=AppConfig.model_fields["encoder"].default)
     yield made
     made.store.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The whole API over a fresh home, for several tenants and keys."""
+    folder = tmp_path_factory.mktemp("whole")
+    with whole_api(Home(folder / "home"), tiny_writer(folder / "model")) as made:
+        yield made

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from rapport.governance.access import fresh_key, key_hash
+from rapport.governance.access import APPLICATION, fresh_key, key_hash
 from rapport.home import home_of
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.store import Store, open_store
@@ -59,7 +59,7 @@ def serving(config: AppConfig, writer: Writer | None = None) -> Iterator[Graph]:
     light = join(config, writer)
     store = open_store(home_of(config).store_url)
     key = fresh_key()
-    store.keys.add(key_hash(key), tenant="default", scopes={"serve"}, label="test")
+    store.keys.add(key_hash(key), tenant="default", scopes=APPLICATION, label="test")
     settings = uvicorn.Config(light.gateway.api(), port=0, log_level="error")
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rapport.governance.access import fresh_key, key_hash
+from rapport.governance.access import APPLICATION, fresh_key, key_hash
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.language.discriminator import ReplyDiscriminator
@@ -55,7 +55,7 @@ def make(root: Path) -> Path:
 def key_of(home: Path, tenant: str = "default") -> str:
     """A fresh key of a tenant."""
     store, key = open_store(Home(home).store_url), fresh_key()
-    store.keys.add(key_hash(key), tenant=tenant, scopes={"serve"}, label="test")
+    store.keys.add(key_hash(key), tenant=tenant, scopes=APPLICATION, label="test")
     store.close()
     return key
 

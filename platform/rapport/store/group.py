@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -33,8 +34,16 @@ class GroupCommitter:
     Thread-safe; close it, or use it as a context manager.
     """
 
-    def __init__(self, store: Store, *, capacity: int = 1024, batch: int = 128) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        capacity: int = 1024,
+        batch: int = 128,
+        seconds: Callable[[float], object] = lambda _seconds: None,
+    ) -> None:
         self._store, self._capacity, self._batch = store, capacity, batch
+        self._seconds = seconds  # told how long each transaction took that went well
         self._waiting: deque[_Request] = deque()
         self._change = threading.Condition()
         self._writing = 0  # callers whose rows are being written
@@ -105,7 +114,9 @@ class GroupCommitter:
 
     def _write(self, group: Sequence[_Request]) -> None:
         try:
+            begun = time.perf_counter()
             answers = self._store.write([request.change for request in group])
+            self._seconds(time.perf_counter() - begun)
             for request, flags in zip(group, answers, strict=True):
                 request.done.set_result(flags)
         except (RapportError, SQLAlchemyError) as error:

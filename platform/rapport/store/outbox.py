@@ -1,11 +1,13 @@
 """The outbox: committed rows on their way to the lake, numbered in the order of commits."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, update
 
 from rapport.store import tables
 from rapport.store.database import Database
+from rapport.store.records import decoded
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,21 @@ class Outbox:
         query = select(table, func.count()).group_by(table).order_by(table)
         with self._database.reading() as connection:
             return {str(name): int(count) for name, count in connection.execute(query)}
+
+    def oldest(self) -> datetime | None:
+        """When the row that waits longest was made, none when nothing waits.
+
+        Raises:
+            RowError: Its payload was damaged.
+        """
+        columns = tables.outbox.c
+        query = select(columns.table_name, columns.payload).order_by(columns.seq).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        ts: datetime | None = decoded(row.table_name, row.payload).get("ts")
+        return ts
 
     def entries(self, table: str, *, after: int, limit: int) -> list[Entry]:
         """The first `limit` rows of a table with numbers above `after`, in order."""

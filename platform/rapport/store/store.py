@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, func, or_, select, update
 
 from rapport.store import forgetting, tables
 from rapport.store.database import Database
+from rapport.store.history import decisions_page
 from rapport.store.keys import Keys
 from rapport.store.minds import MindState, read_mind
 from rapport.store.outbox import Outbox
@@ -125,14 +126,20 @@ class Store:
         return self._one("users", and_(columns.tenant == tenant, columns.user_id == user_id))
 
     def decisions(
-        self, tenant: str, *, user_id: str | None = None, limit: int = 100
+        self,
+        tenant: str,
+        *,
+        user_id: str | None = None,
+        episode_id: str | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+        limit: int = 100,
     ) -> list[dict[str, Any]]:
-        """A tenant's decisions, newest first."""
-        columns = tables.decisions.c
-        query = select(columns.payload).where(columns.tenant == tenant)
-        if user_id is not None:
-            query = query.where(columns.user_id == user_id)
-        return self._many("decisions", query.order_by(columns.ts.desc()).limit(limit))
+        """A tenant's decisions, newest first; `after` is the last one of the page before."""
+        query = decisions_page(
+            tenant, user_id=user_id, episode_id=episode_id, since=since, after=after
+        )
+        return self._many("decisions", query.limit(limit))
 
     def last_decision(self, tenant: str, episode_id: str) -> dict[str, Any] | None:
         """The newest decision of a tenant's conversation."""
