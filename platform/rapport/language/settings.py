@@ -87,7 +87,8 @@ class UpstreamSettings(Config):
     connect_s: float = Field(default=5.0, gt=0)
     """Seconds to get a connection, and for each part of a request to go out."""
     read_s: float = Field(default=30.0, gt=0)
-    """Seconds without a byte after which the upstream counts as dead."""
+    """Seconds without a byte of a stream after which the upstream counts as dead. A whole reply
+    comes at once when it is written; for it the exchange's deadline alone holds."""
     retries: int = Field(default=2, ge=0, le=5)
     """Times a request is sent again that was not answered at all, or with 408, 429 or 5xx."""
     connections: int = Field(default=64, ge=1)

@@ -60,14 +60,14 @@ class Upstream:
         )
 
     async def complete(self, body: bytes) -> dict[str, Any]:
-        """Get a whole chat completion.
+        """Get a whole chat completion. How long that may take is for the caller to say.
 
         Raises:
             UpstreamDownError: It is unreachable, slow, busy or failing.
             UpstreamSetupError: It refuses our key, model or address.
             UpstreamRefusedError: It refuses this request.
         """
-        async with self._answered(body) as response:
+        async with self._answered(body, read_s=None) as response:
             raw = await _bounded(response, MAX_REPLY_BYTES)
         found = _json(raw)
         if not found or not _is_chat(found):
@@ -83,7 +83,7 @@ class Upstream:
             UpstreamRefusedError: As `complete`.
         """
         ended = False
-        async with self._answered(body) as response:
+        async with self._answered(body, read_s=self.settings.read_s) as response:
             async for event in httpx2.EventSource(response):
                 if event.data.strip() == "[DONE]":
                     return
@@ -96,8 +96,10 @@ class Upstream:
             raise UpstreamDownError("cut off")
 
     @asynccontextmanager
-    async def _answered(self, body: bytes) -> AsyncGenerator[httpx2.Response]:
-        response = await self._sent(body)
+    async def _answered(
+        self, body: bytes, *, read_s: float | None
+    ) -> AsyncGenerator[httpx2.Response]:
+        response = await self._sent(body, read_s=read_s)
         try:
             yield response
         except httpx2.TimeoutException as error:
@@ -107,12 +109,12 @@ class Upstream:
         finally:
             await response.aclose()
 
-    async def _sent(self, body: bytes) -> httpx2.Response:
+    async def _sent(self, body: bytes, *, read_s: float | None) -> httpx2.Response:
         failed: RapportError = UpstreamDownError("unreachable")
         for attempt in range(self.settings.retries + 1):
             wait_s = _FIRST_WAIT_S * 2**attempt
             try:
-                response = await self._post(body)
+                response = await self._post(body, read_s=read_s)
             except _NEVER_ANSWERED:
                 failed = UpstreamDownError("unreachable")
             except httpx2.PoolTimeout as error:
@@ -131,21 +133,22 @@ class Upstream:
             await asyncio.sleep(wait_s)
         raise failed
 
-    async def _post(self, body: bytes) -> httpx2.Response:
-        client = self._client()
-        url = f"{self.settings.url}/chat/completions"
-        request = client.build_request("POST", url, content=body, headers=self._headers)
+    async def _post(self, body: bytes, *, read_s: float | None) -> httpx2.Response:
+        client, wait_s = self._client(), self.settings.connect_s
+        request = client.build_request(
+            "POST",
+            f"{self.settings.url}/chat/completions",
+            content=body,
+            headers=self._headers,
+            timeout=httpx2.Timeout(read_s, connect=wait_s, write=wait_s, pool=wait_s),
+        )
         return await client.send(request, stream=True)
 
     def _client(self) -> httpx2.AsyncClient:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            settings = self.settings
-            wait = settings.connect_s
-            self._clients[loop] = httpx2.AsyncClient(
-                timeout=httpx2.Timeout(settings.read_s, connect=wait, write=wait, pool=wait),
-                limits=httpx2.Limits(max_connections=settings.connections),
-            )
+            limits = httpx2.Limits(max_connections=self.settings.connections)
+            self._clients[loop] = httpx2.AsyncClient(limits=limits)
         return self._clients[loop]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,12 +18,13 @@ CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_rea
 
 
 @contextmanager
-def answering(body, *, status=200, kind="application/json"):
+def answering(body, *, status=200, kind="application/json", before_s=0.0):
     """A server that gives one answer to whatever is asked."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers.get("content-length") or 0))
+            time.sleep(before_s)
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
@@ -109,6 +111,14 @@ def test_a_stream_that_makes_no_sense_is_down(body, reason):
         all_of(settings)
     assert down.value.reason == reason
     assert "secret" not in str(down.value)
+
+
+def test_a_stream_that_says_nothing_for_too_long_is_slow_and_a_whole_reply_is_not():
+    with answering(b'{"choices": []}', before_s=0.5) as settings:
+        hasty = settings.model_copy(update={"read_s": 0.2})
+        with pytest.raises(UpstreamDownError, match="slow"):
+            all_of(hasty)
+        assert asyncio.run(Upstream(hasty).complete(b"{}")) == {"choices": []}
 
 
 def test_a_stream_may_end_with_done_or_with_its_last_reply():
