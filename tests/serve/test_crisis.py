@@ -2,18 +2,16 @@
 
 import shutil
 from itertools import product
-from pathlib import Path
 
 import pytest
-import yaml
 
 from rapport.governance.crisis import crisis_reply
 from serve.app import AppConfig
 from tests.serve.graphs import CALM, graph_over
 from tests.serve.learning import learn
+from tests.serve.phrases import MESSAGES
 from tests.statistics.report import say
 
-MESSAGES = yaml.safe_load((Path(__file__).parent / "crisis.yaml").read_text(encoding="utf-8"))
 ACTIONS = [{"id": "ask", "text": "What happened next?"}, {"id": "tip", "text": "Take a walk."}]
 
 

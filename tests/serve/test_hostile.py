@@ -1,17 +1,15 @@
 """What a hostile engine wants to say, and what leaves of it."""
 
 from itertools import product
-from pathlib import Path
 
 import pytest
-import yaml
 
 from rapport.arms import agents, load_menu
 from rapport.governance.replies import fault
 from serve import holding
+from tests.serve.phrases import REPLIES
 from tests.statistics.report import say
 
-REPLIES = yaml.safe_load((Path(__file__).parent / "hostile.yaml").read_text(encoding="utf-8"))
 APPROVED = {r for agent in agents() for arm in load_menu(agent).served for r in arm.replies}
 
 
