@@ -137,6 +137,16 @@ class Holding:
         return [{**held.chunk, "choices": kept}] if kept else []
 
 
+def readable(text: str) -> str:
+    """What the guard reads of a reply that is still being written: what may leave after it.
+
+    An unfinished sentence is no sentence yet ("cut yourself" may go on with "some slack"), unless
+    it is so long that its beginning is to leave.
+    """
+    whole = _whole(text)
+    return text if len(text) - whole > GUARD_EVERY else text[:whole]
+
+
 def choice(index: int, delta: Mapping[str, Any], *, finish: str | None = None) -> Chunk:
     """Build a chunk of ours that adds to one reply."""
     return {"choices": [{"index": index, "delta": delta, "finish_reason": finish}]}

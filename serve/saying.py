@@ -9,7 +9,7 @@ from dataclasses import replace
 from rapport.errors import UnavailableError, UpstreamDownError, UpstreamSetupError
 from rapport.language.engine import Delta, GenerationRequest
 
-from .holding import CHUNK_S, Chunk, Holding, choice
+from .holding import CHUNK_S, Chunk, Holding, choice, readable
 from .plan import Plan
 from .ranking import Writer
 from .reading import Reader
@@ -139,7 +139,9 @@ class Saying:
         """
         if plan.delivered == "guard_replaced":
             return None
-        kind, _, name = (self._reader.fault(sample.read) or "").partition(":")
+        kind, _, name = (
+            self._reader.fault(sample.read if ended else readable(sample.read)) or ""
+        ).partition(":")
         passes = sample.calls_tool or (plan.upstream is not None and plan.arm is None)
         if kind == "empty" and (passes or not ended):
             return None

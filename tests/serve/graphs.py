@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ class Graph:
     store: Store = field(repr=False)
     light: Light = field(repr=False)
 
+    @cached_property
+    def user(self) -> str:
+        """Name of a user who is not of the control group; whoever is depends on the home."""
+        return _named(self.home, control=False)
+
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
@@ -38,7 +44,7 @@ class Graph:
     def chat(self, said: str = CALM, *, status: int = 200, **fields: Any) -> Any:
         body = {
             "messages": [{"role": "user", "content": said}],
-            "rapport::user": fields.pop("user", {"id": "ann"}),
+            "rapport::user": fields.pop("user", {"id": self.user}),
             **fields,
         }
         answer = self.post("/v1/chat/completions", body)
@@ -70,7 +76,7 @@ class Graph:
         }
 
     def rank(self, said: str = CALM, *, status: int = 200, **fields: Any) -> Any:
-        answer = self.post("/v1/rank", {"user": "ann", "context": said, **fields})
+        answer = self.post("/v1/rank", {"user": self.user, "context": said, **fields})
         assert answer.status_code == status, answer.text
         return answer.json()
 
@@ -87,9 +93,13 @@ def graph_over(home: Path, *, encoder: str | None = None, **settings: Any) -> Gr
 
 def control_user(home: Path) -> str:
     """Name of a user who belongs to the control group."""
+    return _named(home, control=True)
+
+
+def _named(home: Path, *, control: bool) -> str:
     secret = Home(home).secret()
-    names = (f"control-{i}" for i in range(10_000))
-    return next(name for name in names if in_control(user_key(secret, "default", name)))
+    names = (f"ann-{i}" for i in range(10_000))
+    return next(n for n in names if in_control(user_key(secret, "default", n)) == control)
 
 
 def _streamed(body: str) -> str:

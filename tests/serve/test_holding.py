@@ -1,6 +1,9 @@
 import time
 
-from serve.holding import CHUNK_S, GUARD_EVERY, Holding, choice
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve.holding import CHUNK_S, GUARD_EVERY, Holding, choice, readable
 from serve.speech import Speech
 
 STAND_IN = "Let us talk about something else."
@@ -108,3 +111,17 @@ def test_what_was_cut_off_is_known_as_far_as_it_left():
     stream.speech.cut_off(reason="client_gone")
     assert stream.speech.text == "I hear you. "
     assert stream.speech.degraded == "client_gone"
+
+
+def test_the_guard_reads_whole_sentences_and_long_beginnings():
+    assert readable("I hear you. Cut yourself") == "I hear you. "
+    assert readable("Cut yourself") == ""
+    long = "word " * 50
+    assert readable(long) == long
+
+
+@given(st.text(alphabet="ab .!\n", max_size=600))
+def test_nothing_leaves_that_the_guard_has_not_read(text):
+    unread = len(text) - len(readable(text))
+    assert text.startswith(readable(text))
+    assert unread <= GUARD_EVERY
