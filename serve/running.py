@@ -1,5 +1,6 @@
 """A graph that runs: deployed from its file, told where it listens, drained when it must stop."""
 
+import contextlib
 import json
 import logging
 import queue
@@ -42,6 +43,10 @@ class DeployFailedError(RapportError):
         return f"the graph is {self.status}: {lines[-1] if lines else 'no reason was given'}"
 
 
+class _StoppedEarlyError(Exception):
+    """A signal asks for the end while the graph is being deployed."""
+
+
 class Running:
     """One graph, from its start to its end. Holds a Ray session while it runs."""
 
@@ -73,6 +78,8 @@ class Running:
                 while self._signals.get() == signal.SIGHUP:
                     self._again(session, again)
                 self._drain()
+            except _StoppedEarlyError:
+                sys.stderr.write("serve: stopped before the graph answered\n")
             finally:
                 serve.shutdown()  # type: ignore[no-untyped-call]
 
@@ -105,7 +112,9 @@ class Running:
             if status == ApplicationStatus.RUNNING:
                 return
             failed = status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY)
-            if failed or time.monotonic() > ends or self._stopping():
+            if self._stopping():
+                raise _StoppedEarlyError
+            if failed or time.monotonic() > ends:
                 raise DeployFailedError(status.value, found.message if found else "")
             time.sleep(LOOK_S)
 
@@ -122,7 +131,8 @@ class Running:
         before = self._file
         try:
             self._file = again()
-            self._deploy(session)
+            with contextlib.suppress(_StoppedEarlyError):  # the signal is kept: drained next
+                self._deploy(session)
         except RapportError as error:
             self._file = before
             sys.stderr.write(f"serve: not deployed, the graph serves on: {error}\n")
