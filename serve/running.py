@@ -23,6 +23,7 @@ from rapport.store import open_store
 
 from .ports import Listening, free_ports, listening
 from .serve_file import ServeFile
+from .settings import AppConfig
 
 START_S = 300.0
 """Seconds until every node must answer; models may have to be fetched."""
@@ -157,7 +158,7 @@ class Running:
             told = {"url": url, "key": key, "listens": [port.row() for port in ports]}
             print(json.dumps(told), flush=True)  # noqa: T201
             return
-        for line in (f"serving on {url}/v1  key {key}", *_lines(ports)):
+        for line in (f"serving on {url}/v1  key {key}", *_lines(ports, self._file)):
             print(line, flush=True)  # noqa: T201
 
     def _fresh_key(self) -> str:
@@ -170,9 +171,18 @@ class Running:
         return key
 
 
-def _lines(ports: Sequence[Listening]) -> list[str]:
+def _lines(ports: Sequence[Listening], file: ServeFile) -> list[str]:
     return [
         "listens on " + ", ".join(map(str, ports)),
+        *_attached(file.application.args),
         "users are treated as adults who agreed to: serve, memory, analytics, train, experiment, "
         "infer_affect; write tenants.yaml into the home to change that. Ctrl-C stops.",
     ]
+
+
+def _attached(args: AppConfig) -> list[str]:
+    """What is to be known of an upstream: who reads what people write, and who draws replies."""
+    if args.upstream is None:
+        return []
+    mode = args.mode or "observe until a release made for that model serves"
+    return [f"replies are written by {args.upstream.model} at {args.upstream.url}; mode {mode}"]

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import openai
@@ -56,6 +58,22 @@ def test_a_dead_server_is_answered_for_under_ray_too(attached):
     )
     assert whole.rapport["degraded"] == "upstream:failing"
     assert whole.rapport["delivered"] == "fallback"
+
+
+def test_people_are_told_who_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("THEIR_KEY", KEY)
+    with other_server() as other:
+        flags = {"upstream": other.url, "model": MODEL, "key-env": "THEIR_KEY"}
+        command = serve_command(home=tmp_path / "home", port=0, as_json=False, flags=flags)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            timer = threading.Timer(240, process.kill)
+            timer.start()
+            told = [process.stdout.readline() for _ in range(3)] if process.stdout else []
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=120)
+            timer.cancel()
+    assert f"{MODEL} at {other.url}; mode observe" in "".join(told)
+    assert KEY not in "".join(told)
 
 
 def test_a_wrong_key_ends_the_start_with_exit_2(tmp_path):
