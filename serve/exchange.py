@@ -97,7 +97,11 @@ class Exchanges:
         if self._upstream is None:
             check_builtin(asked)
         plan = self.heard(tenant, asked, header_user, silent=self._upstream is not None)
-        return plan if plan.crisis else self.planner.decided(plan)
+        if plan.crisis:
+            return plan
+        if self._upstream:
+            plan = replace(plan, upstream=self._upstream, origin="upstream")
+        return self.planner.decided(plan)
 
     def heard(
         self, tenant: str, asked: ChatRequest, header_user: str | None, *, silent: bool = False
@@ -132,8 +136,6 @@ class Exchanges:
             said=asked.said,
             base_model=self._parties.base_model,
             started=started,
-            upstream=self._upstream,
-            origin="upstream" if self._upstream else "base",
         )
         if reading.verdict.kind == "crisis":
             return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))

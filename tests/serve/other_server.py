@@ -124,7 +124,7 @@ def other_server() -> Iterator[OtherServer]:
     script, api = OtherServer(), FastAPI()
     api.post("/v1/chat/completions", response_model=None)(script.chat)
     api.get("/v1/models", response_model=None)(script.models)
-    server = uvicorn.Server(uvicorn.Config(api, port=0, log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(api, port=0, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 30

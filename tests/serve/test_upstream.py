@@ -210,6 +210,15 @@ def test_a_crisis_never_reaches_the_upstream(served, fields, stream):
     assert other.bodies == []
 
 
+def test_ranking_a_clients_own_actions_asks_no_upstream_and_is_no_experiment_on_one(served):
+    graph, other = served
+    actions = [{"id": "a", "text": "What happened then?"}, {"id": "b", "text": "That is hard."}]
+    asked = {"user": "ann", "context": SAID, "actions": actions}
+    row = row_of(graph, graph.client.post("/v1/rank", json=asked).json())
+    assert row["mode"] in ("rank", "control")
+    assert other.bodies == []
+
+
 def test_a_named_model_passes_unchanged_and_draws_no_arm(served):
     graph, other = served
     row = row_of(graph, post(graph, RAW % (MODEL, "")).json())
