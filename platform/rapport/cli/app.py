@@ -11,6 +11,7 @@ import typer
 
 from rapport.cli.doctoring import doctor
 from rapport.cli.evaluating import evaluate_app
+from rapport.cli.keys import keys_app
 from rapport.cli.options import (
     DEFAULT_HOME,
     ForceOption,
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(release_app, name="release")
+app.add_typer(keys_app, name="keys")
 app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.add_typer(evaluate_app, name="evaluate")

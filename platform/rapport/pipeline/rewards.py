@@ -1,5 +1,6 @@
 """The stage `compute_rewards`, the only writer of rewards: feedback and next messages in."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from rapport.affect.reward import changed, compute_rewards
 from rapport.affect.scorers import load_scorer
 from rapport.config import JobConfig
 from rapport.errors import TooLittleDataError
+from rapport.governance.feedback import Metric
+from rapport.governance.tenants import load_tenants, policy_of
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.text import load_encoder
@@ -34,8 +37,10 @@ def reward_log(config: JobConfig) -> dict[str, Any]:
     if known["decisions"].is_empty():
         raise TooLittleDataError("decisions to reward", 0, 1, _REMEDY)
     sentiment = _sentiment(lake, home, config)
+    policy = policy_of(load_tenants(home.tenants), config.tenant)
+    feedback = paid_in(known["feedback"], policy.metrics)
     rewards = compute_rewards(
-        known["turns"], known["decisions"], known["feedback"], sentiment, as_of=datetime.now(UTC)
+        known["turns"], known["decisions"], feedback, sentiment, as_of=datetime.now(UTC)
     )
     fresh = changed(rewards, known["rewards"])
     if fresh.height:
@@ -48,6 +53,24 @@ def reward_log(config: JobConfig) -> dict[str, Any]:
     }
 
 
+def paid_in(feedback: pl.DataFrame, metrics: Mapping[str, Metric]) -> pl.DataFrame:
+    """Feedback with a tenant's own metrics under the channels they pay into.
+
+    A value becomes what it says, in [-1, 1], on the channel's own scale; a metric without a
+    channel stays as it is, and no channel reads it.
+    """
+    for name, metric in metrics.items():
+        if metric.channel is None:
+            continue
+        mine, said = pl.col("metric_name") == name, pl.col("sentiment")
+        scaled = 3 + 2 * said if metric.channel == "rating" else (said + 1) / 2
+        feedback = feedback.with_columns(
+            value=pl.when(mine).then(scaled).otherwise("value"),
+            metric_name=pl.when(mine).then(pl.lit(metric.channel)).otherwise("metric_name"),
+        )
+    return feedback
+
+
 def _sentiment(lake: Lake, home: Home, config: JobConfig) -> pl.DataFrame:
     """Sentiment of every message: `turn_id`, `sentiment`; vectors are read, or made if missing."""
     told = messages(lake, purpose=PURPOSE, tenant=config.tenant)
@@ -55,12 +78,16 @@ def _sentiment(lake: Lake, home: Home, config: JobConfig) -> pl.DataFrame:
     known = turn_vectors(lake, encoder_id=encoder.encoder_id, tenant=config.tenant)
     ready = told.join(known, on="turn_id", how="semi", maintain_order="left")
     scorer = load_scorer(home.root / "models")
-    rows, vectors = aligned(ready, known)
-    scored = [(ready, scorer.sentiment(ready["text"].to_list(), vectors[rows]))]
+    scored = []
+    if ready.height:
+        rows, vectors = aligned(ready, known)
+        scored.append((ready, scorer.sentiment(ready["text"].to_list(), vectors[rows])))
     missing = told.join(known, on="turn_id", how="anti", maintain_order="left")
     if missing.height:
         texts = missing["text"].to_list()
         scored.append((missing, scorer.sentiment(texts, encoder.encode(texts))))
+    nobody = pl.DataFrame(schema={"turn_id": pl.String, "sentiment": pl.Float64})
     return pl.concat(
-        [turns.select("turn_id").with_columns(sentiment=pl.Series(e)) for turns, e in scored]
+        [nobody]
+        + [turns.select("turn_id").with_columns(sentiment=pl.Series(e)) for turns, e in scored]
     )
