@@ -131,8 +131,7 @@ def test_the_next_message_is_feedback_and_late_feedback_adds_a_version(whole, ac
     whole.decision("You are right, I feel hopeful and happy again, it is great!", **asked)
     decision_id = first["decision_id"]
     (heard,) = rewards(whole, decision_id)
-    channels = {name: value for name, value in heard["channels"] if value is not None}
-    assert channels["sentiment"] > 0
+    assert channels(heard)["sentiment"] > 0
     whole.feedback(decision_id=decision_id, metric_name="rating", value=1, key=acme)
     again = rewards(whole, decision_id)
     assert len(again) == 2
