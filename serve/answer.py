@@ -27,10 +27,11 @@ class Answer:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def headers(self) -> dict[str, str]:
-        """Response headers that name the decision."""
+        """Response headers that name the decision, or say that there is none to be kept."""
         names = {"decision-id": "decision_id", "persona": "persona_id", "policy": "policy_version"}
         block = self.block()
-        return {f"x-rapport-{name}": str(block[key]) for name, key in names.items() if block[key]}
+        told = {f"x-rapport-{name}": str(block[key]) for name, key in names.items() if block[key]}
+        return {**told, "x-rapport-degraded": "store"} if block.get("degraded") == "store" else told
 
     async def completion(self) -> dict[str, Any]:
         """Shape the whole answer as OpenAI's chat completion; an upstream's own stays as it is."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
-from rapport.errors import ServingError
+from rapport.errors import ServingError, StoreDownError
 from rapport.governance.guard import crisis_reply
 from rapport.store import Store
 
@@ -61,13 +61,26 @@ class Exchanges:
     async def answer(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Answer:
         """Choose a reply and start saying it.
 
+        While the store does not answer, a tenant who set `on_store_failure: pass_through` gets the
+        plain reply, guarded as ever: no arm, no `decision_id`, and nothing kept of it.
+
         Raises:
             ServingError: The request asks for what cannot be.
-            UnavailableError: The store is down; nothing is half-done.
+            StoreDownError: The store is down; nothing is half-done.
         """
-        plan = await asyncio.to_thread(self._decided, tenant, asked, header_user)
-        if plan.mode == "rerank" and plan.ready is None:
-            plan = await self._ranking.rank(plan)
+        try:
+            plan = await asyncio.to_thread(self._decided, tenant, asked, header_user)
+            if plan.mode == "rerank" and plan.ready is None:
+                plan = await self._ranking.rank(plan)
+            return await self._said(plan)
+        except StoreDownError:
+            if not self._parties.passes_through(tenant):
+                raise
+            plan = await asyncio.to_thread(self._unlogged, tenant, asked, header_user)
+            return await self._said(plan)
+
+    async def _said(self, plan: Plan) -> Answer:
+        asked = plan.asked
         field = "refusal" if asked.turn == "structured" and not plan.crisis else "content"
         speech = Speech(delivered=plan.delivered, field=field)
         chunks = None
@@ -117,15 +130,29 @@ class Exchanges:
         Raises:
             ServingError: The request asks for what cannot be.
         """
+        plan = self._read(self._parties, tenant, asked, header_user, silent=silent)
+        if plan.crisis:
+            return plan
+        return replace(plan, style=settled(asked.style, self._preferences(plan.party)))
+
+    def _read(
+        self,
+        parties: Parties,
+        tenant: str,
+        asked: ChatRequest,
+        header_user: str | None,
+        *,
+        silent: bool,
+    ) -> Plan:
         started = time.monotonic()
         if not asked.said.strip() and not silent:
             raise ServingError("messages: there is no user message with text", "messages")
         if asked.model not in self.model_names():
             raise ServingError(f"model {named(asked.model)} is not served; see /v1/models", "model")
         bundle = self.bundles.now
-        party = self._parties.party(tenant, asked, header_user)
-        episode = self._parties.episode(party, asked)
-        party = self._parties.settled(party, episode)
+        party = parties.party(tenant, asked, header_user)
+        episode = parties.episode(party, asked)
+        party = parties.settled(party, episode)
         reading = self.reader.read(asked.said)
         plan = Plan(
             asked=asked,
@@ -139,7 +166,13 @@ class Exchanges:
         )
         if reading.verdict.kind == "crisis":
             return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))
-        return replace(plan, style=settled(asked.style, self._preferences(party)))
+        return plan
+
+    def _unlogged(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
+        """Plan the plain reply while nothing can be read from the store or written there."""
+        parties, silent = self._parties.without_store(), self._upstream is not None
+        plan = self._read(parties, tenant, asked, header_user, silent=silent)
+        return replace(plan, unlogged=True)
 
     def _preferences(self, party: Party) -> Mapping[str, str]:
         if not party.known or party.protected or not party.allows("memory"):

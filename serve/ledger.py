@@ -43,7 +43,7 @@ class Ledger:
         Raises:
             UnavailableError: The store does not answer; nothing was written.
         """
-        if not plan.asked.dryrun:
+        if not plan.leaves_nothing:
             await self._committer.write_async(await asyncio.to_thread(self._whole, plan, speech))
 
     async def open(self, plan: Plan, speech: Speech) -> None:
@@ -54,7 +54,7 @@ class Ledger:
         Raises:
             UnavailableError: The store does not answer; nothing was written.
         """
-        if plan.asked.dryrun:
+        if plan.leaves_nothing:
             return
         await self._committer.write_async(await asyncio.to_thread(self._opening, plan, speech))
         if not plan.deferred:
@@ -66,7 +66,7 @@ class Ledger:
         Where the store does not answer any more the stream ends well all the same: what was said
         cannot be taken back. Its end is written once the store is there again.
         """
-        if plan.asked.dryrun:
+        if plan.leaves_nothing:
             return
         task = asyncio.ensure_future(self._close(plan, speech))
         self._closing.add(task)  # the loop itself holds tasks weakly

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rapport.arms import agents
 from rapport.errors import ServingError
@@ -10,7 +10,6 @@ from rapport.governance.tenants import TenantPolicy, policy_of
 from rapport.home import user_key
 from rapport.schema import new_id
 from rapport.store import Episode as Ended
-from rapport.store import Store
 
 from .errors import named
 from .profiles import filled, known_purposes
@@ -21,14 +20,61 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
+class Remembers(Protocol):
+    """What is asked of the store about a party; see `rapport.store.Store`."""
+
+    def user(self, tenant: str, user_id: str) -> dict[str, Any] | None:
+        """The latest profile of a user."""
+
+    def episode_by_prefix(self, tenant: str, user_id: str, prefix_hash: str) -> Ended | None:
+        """Where the conversation that starts with this prefix stands."""
+
+    def turns_of(self, conversation_id: str) -> list[dict[str, Any]]:
+        """Turns of a conversation in order."""
+
+
+class Nothing:
+    """A store that knows nobody."""
+
+    def user(self, tenant: str, user_id: str) -> None:
+        """No profile."""
+
+    def episode_by_prefix(
+        self,
+        tenant: str,
+        user_id: str,
+        prefix_hash: str,
+    ) -> None:
+        """No conversation."""
+
+    def turns_of(self, conversation_id: str) -> list[dict[str, Any]]:  # noqa: ARG002
+        """No turns."""
+        return []
+
+
 class Parties:
     """Name users by keyed hash, apply the tenant's policy, and find conversations again."""
 
     def __init__(
-        self, store: Store, *, secret: bytes, tenants: Mapping[str, TenantPolicy], base_model: str
+        self,
+        store: Remembers,
+        *,
+        secret: bytes,
+        tenants: Mapping[str, TenantPolicy],
+        base_model: str,
     ) -> None:
         self._store, self._secret, self.tenants = store, secret, tenants
         self.base_model = base_model
+
+    def without_store(self) -> "Parties":
+        """The same over a store that knows nothing, for replies while it does not answer."""
+        return Parties(
+            Nothing(), secret=self._secret, tenants=self.tenants, base_model=self.base_model
+        )
+
+    def passes_through(self, tenant: str) -> bool:
+        """Whether a tenant would rather have replies than a log of them."""
+        return policy_of(self.tenants, tenant).on_store_failure == "pass_through"
 
     def key(self, tenant: str, raw: str) -> str:
         """Keyed hash under which a tenant's user is known here."""

@@ -53,6 +53,8 @@ class Plan:
     crisis: bool = False
     deferred: bool = False
     """The decision counts only once the client says that it did as it was told."""
+    unlogged: bool = False
+    """The store does not answer, and the tenant would rather have a reply than a log."""
     default: str | None = None
     """Action that mode `observe` lets pass, whatever would have been drawn."""
     decision_id: str = field(default_factory=new_id)
@@ -63,6 +65,11 @@ class Plan:
         if self.draw is None or self.mode in ("observe", "control"):
             return None
         return self.draw.arm
+
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether nothing of this exchange is kept."""
+        return self.asked.dryrun or self.unlogged
 
     def case(self) -> Situation:
         """Build what the policy sees: no affect of a user who did not agree to its reading."""

@@ -91,8 +91,10 @@ def response_block(plan: Plan, speech: Speech) -> dict[str, Any]:
         "degraded": row["degraded"],
         "guard": CRISIS_FACET if plan.crisis else speech.guard,
     }
-    if plan.asked.dryrun:
+    if plan.leaves_nothing:
         block["decision_id"] = None
+    if plan.unlogged:
+        block |= {"degraded": "store", "sentiment": None}
     if plan.asked.explain:
         shown = ("arm", "text", "nlp_score", "rec_score", "probability")
         block["candidates"] = [{k: c[k] for k in shown} for c in row["candidates"]]

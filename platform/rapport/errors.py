@@ -23,6 +23,7 @@ RapportError                     exit code 1
     ├── TooManyRequestsError     the key asks faster than it may (429, Retry-After)
     ├── UpstreamRefusedError     the attached model server refuses this request (400)
     └── UnavailableError         something is down, try again (503, Retry-After)
+        ├── StoreDownError       the store does not answer: nothing was written
         ├── UpstreamDownError    the attached model server is
         └── UpstreamSetupError   it refuses Rapport itself: the operator must act
 
@@ -272,6 +273,12 @@ class UnavailableError(ServingError):
     code = "unavailable"
     status = 503
     retry_after_s = 2.0
+
+
+class StoreDownError(UnavailableError):
+    """The store does not answer; nothing was written."""
+
+    code = "store_unavailable"
 
 
 class UpstreamDownError(UnavailableError):

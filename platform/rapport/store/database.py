@@ -18,7 +18,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from rapport.errors import ConfigError, UnavailableError
+from rapport.errors import ConfigError, StoreDownError
 from rapport.store.tables import meta
 
 _POSTGRESQL = {
@@ -62,7 +62,7 @@ class Database:
         """Read from one consistent state.
 
         Raises:
-            UnavailableError: The database does not answer.
+            StoreDownError: The database does not answer.
         """
         with _answering(), self._engine.connect() as connection, connection.begin():
             yield connection
@@ -74,7 +74,7 @@ class Database:
         Writers take turns, those of other processes too.
 
         Raises:
-            UnavailableError: The database does not answer; nothing was written.
+            StoreDownError: The database does not answer; nothing was written.
         """
         with self._changing() as connection:
             connection.execute(_TURN)
@@ -85,7 +85,7 @@ class Database:
         """Change the tables themselves in one transaction; one process at a time, others wait.
 
         Raises:
-            UnavailableError: The database does not answer, or another process takes long.
+            StoreDownError: The database does not answer, or another process takes long.
         """
         with self._changing() as connection:
             if not self.is_sqlite:
@@ -98,7 +98,7 @@ class Database:
         """Run PostgreSQL's upkeep, which refuses to be part of a transaction.
 
         Raises:
-            UnavailableError: The database does not answer, or somebody holds a lock.
+            StoreDownError: The database does not answer, or somebody holds a lock.
         """
         apart = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         with _answering(), apart.connect() as connection:
@@ -114,13 +114,13 @@ class Database:
         """Lend SQLite's own connection, outside any transaction, for upkeep.
 
         Raises:
-            UnavailableError: The database does not answer, or somebody else is writing.
+            StoreDownError: The database does not answer, or somebody else is writing.
         """
         connection = self._engine.raw_connection()
         try:
             yield connection.driver_connection
         except sqlite3.Error as error:
-            raise UnavailableError(f"the store does not answer: {error}") from None
+            raise StoreDownError(f"the store does not answer: {error}") from None
         finally:
             connection.close()
 
@@ -144,7 +144,7 @@ def _answering() -> Iterator[None]:
         # Other errors may quote values of the rows.
         told = str(error.orig) if isinstance(error, OperationalError) else type(error).__name__
         reason = told.strip().partition("\n")[0]
-        raise UnavailableError(f"the store does not answer: {reason}") from None
+        raise StoreDownError(f"the store does not answer: {reason}") from None
 
 
 def _engine(url: str) -> Engine:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from rapport.errors import RapportError, UnavailableError
+from rapport.errors import RapportError, StoreDownError
 from rapport.store.records import Change, Episode, Rows
 from rapport.store.store import Store
 
@@ -57,7 +57,7 @@ class GroupCommitter:
 
         Raises:
             RowError: A row does not fit its schema; nothing of this call was written.
-            UnavailableError: The store does not answer, or too many callers wait already.
+            StoreDownError: The store does not answer, or too many callers wait already.
         """
         return self._submitted(Change.of(rows, episodes=episodes)).result()
 
@@ -94,9 +94,9 @@ class GroupCommitter:
         request.done.set_running_or_notify_cancel()  # from here on it cannot be cancelled
         with self._change:
             if self._closed or not self._writer.is_alive():
-                raise UnavailableError("the store is closed")
+                raise StoreDownError("the store is closed")
             if len(self._waiting) >= self._capacity:
-                raise UnavailableError("too many rows wait for the store")
+                raise StoreDownError("too many rows wait for the store")
             self._waiting.append(request)
             self._change.notify()
         return request.done
@@ -120,7 +120,7 @@ class GroupCommitter:
             for request, flags in zip(group, answers, strict=True):
                 request.done.set_result(flags)
         except (RapportError, SQLAlchemyError) as error:
-            if len(group) > 1 and not isinstance(error, UnavailableError):
+            if len(group) > 1 and not isinstance(error, StoreDownError):
                 for request in group:  # somebody's rows are at fault: the others' are not
                     self._write([request])
             else:
@@ -129,4 +129,4 @@ class GroupCommitter:
         finally:  # after a fault of ours the thread ends, and nobody may wait for it
             for request in group:
                 if not request.done.done():
-                    request.done.set_exception(UnavailableError("the store's writer failed"))
+                    request.done.set_exception(StoreDownError("the store's writer failed"))
