@@ -13,9 +13,10 @@ from rapport.errors import RapportError
 from rapport.home import home_of
 from rapport.language.settings import UpstreamSettings
 from rapport.scratch import clear_stale, scratch_folder
+from rapport.store import open_store
 
 from .attaching import check_upstream
-from .ports import haproxy_environment
+from .ports import haproxy_environment, require_free
 from .serve_file import ServeFile, checked, read_serve_file
 
 _SHORT = Path("/tmp")  # noqa: S108  paths of Unix sockets end at 107 bytes, and TMPDIR may be deep
@@ -33,6 +34,9 @@ def main() -> int:
         home = home_of(args)
         with ExitStack() as stack:
             stack.enter_context(home.lock("serve"))
+            # What would end the graph after half a minute of Ray's start is told at once.
+            require_free(file.http_options.host, file.http_options.port)
+            open_store(home.store_url).close()
             environment: dict[str, str] = {}
             if ray_address() is None:
                 environment = haproxy_environment(home.logs / "haproxy", _sockets(stack))

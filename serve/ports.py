@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from rapport.errors import ConfigError
+
 LOOPBACK = "127.0.0.1"
 _NAMES: Mapping[str, str] = {
     "gcs_server": "Ray's head",
@@ -42,6 +44,21 @@ class Listening:
 
     def __str__(self) -> str:
         return f"{self.address}:{self.port} {self.what}"
+
+
+def require_free(host: str, port: int) -> None:
+    """Make sure that nobody listens where the graph shall.
+
+    Raises:
+        ConfigError: Somebody does, or the address is not this machine's.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            remedy = f"it cannot be listened on ({error.strerror}); --port 0 takes a free one"
+            raise ConfigError("port", f"{host}:{port}", remedy) from error
 
 
 def has_haproxy() -> bool:

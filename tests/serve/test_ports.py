@@ -3,7 +3,11 @@ import socket
 import subprocess
 import sys
 
-from serve.ports import free_ports, haproxy_environment, has_haproxy, listening
+import pytest
+
+from rapport.errors import ConfigError
+from serve import launch
+from serve.ports import free_ports, haproxy_environment, has_haproxy, listening, require_free
 
 LISTENS = """
 import socket, sys
@@ -51,3 +55,23 @@ def test_haproxys_files_lie_in_the_home_and_its_ports_are_its_own(tmp_path, monk
 def test_ha_proxy_can_be_turned_off(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
     assert haproxy_environment(tmp_path, tmp_path) == {}
+
+
+def test_a_taken_port_is_told_with_its_remedy():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match="--port 0 takes a free one"):
+            require_free("127.0.0.1", port)
+    require_free("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("url", ["mysql://nobody", "postgresql+psycopg://u@127.0.0.1:1/x"])
+def test_a_store_that_cannot_be_is_told_before_anything_is_started(
+    tmp_path, monkeypatch, capsys, url
+):
+    monkeypatch.setenv("RAPPORT_STORE", url)
+    monkeypatch.setattr("sys.argv", ["launch", "--home", str(tmp_path / "home"), "--port", "0"])
+    assert launch.main() != 0
+    assert "store" in capsys.readouterr().err
