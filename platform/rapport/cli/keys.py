@@ -20,9 +20,11 @@ _ID_DIGITS = 12
 _SCOPES_HELP = "Repeatable. " + "; ".join(f"{name}: {told}" for name, told in SCOPES.items())
 
 
-@keys_app.command("add", epilog="Example: rapport keys add --label shop --scope serve --days 90")
+@keys_app.command(
+    "create", epilog="Example: rapport keys create --label shop --scope serve --days 90"
+)
 @plainly
-def add(
+def create(
     scopes: Annotated[list[str] | None, typer.Option("--scope", help=_SCOPES_HELP)] = None,
     agents: Annotated[
         list[str] | None, typer.Option("--agent", help="Bind the key to an agent; repeatable.")
@@ -43,9 +45,6 @@ def add(
     made = store.keys.add(key_hash(key), tenant=tenant, scopes=kept, label=label, expires=expires)
     store.close()
     show({"key": key, **_row(made)}, as_json=json_)
-
-
-keys_app.command("create", hidden=True)(add)
 
 
 @keys_app.command("list", epilog="Example: rapport keys list --json")

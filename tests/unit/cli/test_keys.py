@@ -33,7 +33,7 @@ def valid(tmp_path):
 
 
 def test_a_key_is_shown_once_and_kept_as_its_hash(keys, valid):
-    made = keys("add", "--scope", "read", "--agent", "customer_support", "--label", "ci")
+    made = keys("create", "--scope", "read", "--agent", "customer_support", "--label", "ci")
     assert made["key"].startswith("rk_")
     assert (made["scopes"], made["agents"]) == (["read"], ["customer_support"])
     (row,) = keys("list")["keys"]
@@ -43,20 +43,20 @@ def test_a_key_is_shown_once_and_kept_as_its_hash(keys, valid):
 
 
 def test_a_revoked_key_stays_listed_and_opens_nothing(keys, valid):
-    made = keys("add")
+    made = keys("create")
     assert keys("revoke", made["id"])["state"] == "revoked"
     assert keys("list")["keys"][0]["state"] == "revoked"
     assert not valid(made["key"])
 
 
 def test_an_expired_key_says_so(keys):
-    keys("add", "--days", "0.0001", "--label", "short")
+    keys("create", "--days", "0.0001", "--label", "short")
     assert keys("list")["keys"][0]["expires"] is not None
 
 
 @pytest.mark.parametrize(
     "words",
-    [("add", "--scope", "root"), ("add", "--agent", "nobody"), ("revoke", "deadbeef")],
+    [("create", "--scope", "root"), ("create", "--agent", "nobody"), ("revoke", "deadbeef")],
 )
 def test_what_does_not_exist_is_wrong_use(keys, words):
     assert "known" in keys(*words, code=2)
