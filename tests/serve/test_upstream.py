@@ -275,3 +275,20 @@ def test_nobody_is_experimented_on_with_an_upstream_that_no_release_was_made_for
     finally:
         planner._mode, planner.explore, bundles.now = None, None, before
     assert modes == expected
+
+
+def test_a_release_says_how_much_of_ours_a_prompt_holds(served):
+    graph, other = served
+    bundles = graph.light.exchanges.bundles
+    before, persona = bundles.now, bundles.now.personas[0]
+    cards = {"few_shot": {}, "context": {persona: "They like it dry."}}
+    for level, told in cards.items():
+        prompt = before.prompt.model_copy(update={"level": level})
+        bundles.now = replace(before, prompt=prompt, cards=told)
+        try:
+            graph.chat(model=f"rapport:{persona}", **{"rapport::mode": "arm_first"})
+        finally:
+            bundles.now = before
+        block = other.last["messages"][0]["content"]
+        assert block.count("Example: ") >= 5
+        assert ("They like it dry." in block) is bool(told)
