@@ -52,10 +52,11 @@ def main() -> None:
 
 def _row(
     batch: int, rounds: int, ours: Callable[[int], float], theirs: Callable[[int], float]
-) -> dict[str, float]:
+) -> dict[str, float | str]:
     ours(batch), theirs(batch)  # warm up
     pairs = [(ours(batch), theirs(batch)) for _ in range(rounds)]
     return {
+        "what": f"batch {batch}",
         "batch": batch,
         "ours_tokens_s": round(statistics.median(a for a, _ in pairs), 1),
         "peft_tokens_s": round(statistics.median(b for _, b in pairs), 1),

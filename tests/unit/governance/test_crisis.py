@@ -31,7 +31,7 @@ SENTENCES = table("crisis.yaml")
         ("I took all my pills", "means"),
         ("I started hurting myself again", "self_harm"),
         ("I am not safe with myself", "unsafe"),
-        ("I cannot stop cutting myself", "compulsion"),
+        ("I cannot stop cutting myself", "self_harm"),
         ("She made him promise, and I promised her never to hurt myself", "compulsion"),
         ("The attempt didn't work", "compulsion"),
         ("I cut myself with the razor deliberately", "self_harm"),
