@@ -24,4 +24,4 @@ class SlowWriter:
             )
 
     async def score(self, pairs, adapter_folder=None):
-        raise NotImplementedError
+        return [(0.0, 0.0) for _ in pairs]
