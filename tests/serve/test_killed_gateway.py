@@ -2,9 +2,8 @@
 
 `one process` kills gateway and persona model together, in seconds each: it proves the order of
 commit and answer, the closing of what was being said, and the relay. `rapport serve` kills the real
-graph, Ray and all, in three quarters of a minute each: it proves that nothing between client and gateway answers
-before the gateway did. With PostgreSQL every fourth kill takes the database down as well, without
-its leave.
+graph, Ray and all: it proves that nothing between client and gateway answers before the gateway
+did. With PostgreSQL every fourth kill takes the database down as well, without its leave.
 """
 
 import json
