@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,10 +37,12 @@ class Server:
         self._folder, self._durable = folder, durable
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
+        found = programs()
+        assert found is not None, MISSING
+        self._programs = found
         self._as: dict[str, Any] = {"cwd": folder}
         if os.geteuid() == 0:
-            os.chown(folder, NOBODY, NOBODY)
-            self._as |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            self._leave_root()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -92,6 +95,15 @@ class Server:
             connection.autocommit = True
             connection.execute(f"drop database if exists {name} with (force)".encode())
 
+    def _leave_root(self) -> None:
+        """Give a copy to `NOBODY`, who may not enter the folders of root's environment."""
+        copy = self._folder / "pginstall"
+        shutil.copytree(self._programs.parent, copy, symlinks=True)
+        for path in (self._folder, copy, *copy.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        self._programs = copy / self._programs.name
+        self._as |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
     def _connect(self, name: str) -> psycopg.Connection[Any]:
         where = f"host=127.0.0.1 port={self.port} user=app dbname={name} connect_timeout=5"
         return psycopg.connect(where)
@@ -101,6 +113,4 @@ class Server:
         subprocess.run(command, check=True, capture_output=True, timeout=120, **self._as)
 
     def _program(self, name: str) -> str:
-        folder = programs()
-        assert folder is not None, MISSING
-        return str(folder / name)
+        return str(self._programs / name)
