@@ -97,11 +97,12 @@ class Server:
 
     def _leave_root(self) -> None:
         """Give a copy to `NOBODY`, who may not enter the folders of root's environment."""
-        copy = self._folder / "pginstall"
-        shutil.copytree(self._programs.parent, copy, symlinks=True)
-        for path in (self._folder, copy, *copy.rglob("*")):
+        package = self._programs.parents[1]
+        for part in package.parent.glob(f"{package.name}*"):  # its libraries lie beside it
+            shutil.copytree(part, self._folder / part.name, symlinks=True)
+        for path in (self._folder, *self._folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-        self._programs = copy / self._programs.name
+        self._programs = self._folder / self._programs.relative_to(package.parent)
         self._as |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
     def _connect(self, name: str) -> psycopg.Connection[Any]:
