@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -16,6 +17,10 @@ from tests.postgres import MISSING, Server, programs
 
 SHARED = "tests/e2e/"
 STORES = ("sqlite", "postgresql")
+
+# The same examples on every machine; `--hypothesis-profile=default` draws others.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 class ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist tells no types
