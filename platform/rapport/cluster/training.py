@@ -19,7 +19,7 @@ from rapport.errors import BudgetError, RapportError
 from rapport.home import Home
 from rapport.language.course import STATE_LAYOUT
 from rapport.language.examples import Lesson
-from rapport.language.loading import load_language_model
+from rapport.language.loading import load_trainable
 from rapport.language.settings import Curriculum
 from rapport.language.training import (
     SHARED,
@@ -164,7 +164,7 @@ def _train_here(settings: Mapping[str, Any]) -> None:
             kept = ray.train.Checkpoint.from_directory(folder) if first else None
             ray.train.report(done, checkpoint=kept)
 
-        loaded = load_language_model(Path(settings["model"]), attention="eager")
+        loaded = load_trainable(Path(settings["model"]))
         try:
             train_all(AdapterTrainer(loaded), lessons, curriculum, out=out, on_checkpoint=report)
         except BudgetError:

@@ -77,7 +77,7 @@ class Course:
         self._base = base
         state = self._target.out / STATE_FILE
         if state.exists():
-            self._resume(torch.load(state, weights_only=True))
+            self._resume(torch.load(state, map_location="cpu", weights_only=True))
             return
         if losses is None:
             losses = self._evaluated()

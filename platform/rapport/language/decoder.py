@@ -65,7 +65,7 @@ class LlamaDecoder:
         sizes = (shape.layers, rows, self._groups, self._width)
         self._cache = KeyValueCache(sizes, dtype=dtype, device=device)
         self._rows: list[_Row] = []
-        self._selection = Selection({}, {})
+        self._selection: Selection | None = None  # of the rows; none when they changed
 
     @property
     def device(self) -> torch.device:
@@ -88,7 +88,7 @@ class LlamaDecoder:
             return _causal(queries, keys, values)
 
         hidden = self._forward(tokens, self._places(tokens), self.bank.select(adapters), attend)
-        self._reselect()
+        self._selection = None
         ends = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.device)
         return self._logits(hidden[torch.arange(len(prompts), device=self.device), ends])
 
@@ -112,6 +112,8 @@ class LlamaDecoder:
             )
             return mixed.reshape(len(lengths), 1, -1)
 
+        if self._selection is None:
+            self._selection = self.bank.select([row.adapter for row in self._rows])
         batch = torch.tensor(tokens, device=self.device)[:, None]
         hidden = self._forward(batch, places[:, None], self._selection, attend)
         for row in self._rows:
@@ -125,7 +127,7 @@ class LlamaDecoder:
         if row < len(self._rows):
             self._cache.move(len(self._rows), row, last.length)
             self._rows[row] = last
-        self._reselect()
+        self._selection = None
 
     @torch.inference_mode()
     def log_probabilities(
@@ -195,9 +197,6 @@ class LlamaDecoder:
 
     def _places(self, tokens: Tensor) -> Tensor:
         return torch.arange(tokens.shape[1], device=self.device)[None]
-
-    def _reselect(self) -> None:
-        self._selection = self.bank.select([row.adapter for row in self._rows])
 
 
 def _causal(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from rapport.config import Device
 from rapport.errors import ConfigError
 from rapport.language.prompts import Tokenizer
 from rapport.model_sources import quiet_transformers
@@ -30,9 +31,20 @@ class Hardware(NamedTuple):
     dtype: torch.dtype
 
 
-def best_hardware() -> Hardware:
-    """The first GPU, else the CPU; bfloat16 where it is multiplied natively, else float32."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def best_hardware(wanted: Device = "auto") -> Hardware:
+    """The first GPU, else the CPU; bfloat16 where it is multiplied natively, else float32.
+
+    Args:
+        wanted: Where a model has to run; `auto` takes a GPU where this process sees one.
+
+    Raises:
+        ConfigError: `cuda` is wanted and this process sees no GPU.
+    """
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        remedy = "set it to auto or cpu, or install a CUDA build of torch and give it a GPU"
+        raise ConfigError("device", wanted, remedy)
+    device = torch.device("cuda" if there and wanted != "cpu" else "cpu")
     return Hardware(device, torch.bfloat16 if computes_in_bf16(device) else torch.float32)
 
 
@@ -64,6 +76,19 @@ def load_language_model(
     if not tokenizer.chat_template or tokenizer.eos_token_id is None:
         raise ConfigError("language_model", str(folder), "take a model tuned for chat")
     return LanguageModel(model.to(device).eval().requires_grad_(False), tokenizer, folder)
+
+
+def load_trainable(folder: Path, *, hardware: Hardware | None = None) -> LanguageModel:
+    """A model as `AdapterTrainer` takes it: with the attention whose backward pass is faster.
+
+    For short texts that is the plain one on a CPU and the fused one on a GPU.
+
+    Raises:
+        ConfigError: The folder holds no model with a chat template.
+    """
+    hardware = hardware or best_hardware()
+    attention: Literal["sdpa", "eager"] = "eager" if hardware.device.type == "cpu" else "sdpa"
+    return load_language_model(folder, hardware=hardware, attention=attention)
 
 
 def end_tokens(language_model: LanguageModel) -> frozenset[int]:

@@ -153,14 +153,13 @@ class AdapterBank:
         self._adapters = {row: a for row, a in self._adapters.items() if row in used}
         touched = {module for a in self._adapters.values() for _, module in a.down}
         sites = [site for site, modules in SITES.items() if touched.intersection(modules)]
-        self._down = {site: self._stack_down(site) for site in sites}
-        self._up = {site: self._stack_up(site) for site in sites}
+        # Stacked on the CPU: each small copy to a GPU would cost as much as one large one.
+        self._down = {site: self._stack_down(site).to(self._device) for site in sites}
+        self._up = {site: self._stack_up(site).to(self._device) for site in sites}
 
     def _zeros(self, *sizes: int) -> Tensor:
         rows = max(self._adapters, default=0) + 1
-        return torch.zeros(
-            (self._shape.layers, rows, *sizes), dtype=self._dtype, device=self._device
-        )
+        return torch.zeros((self._shape.layers, rows, *sizes), dtype=self._dtype)
 
     def _rank(self) -> int:
         return max(adapter.rank for adapter in self._adapters.values())

@@ -67,28 +67,30 @@ def choose(logits: Tensor, sampling: Sequence[Sampling], uniforms: Sequence[floa
     logits = logits.float()
     heat = torch.tensor([max(s.temperature, 1e-6) for s in sampling], device=logits.device)
     scaled = logits / heat[:, None]
+    if all(s.temperature == 0 for s in sampling):
+        return [int(token) for token in logits.argmax(-1).tolist()]
     total = scaled.logsumexp(-1, keepdim=True)  # [N, 1]
     top, ids = scaled.topk(min(_SHORTLIST, scaled.shape[-1]), dim=-1)
     mass = (top - total).exp().double().cpu()  # [N, K]
-    listed = ids.cpu()
-    return [
-        int(listed[row, 0])
-        if s.temperature == 0
-        else _from_nucleus(scaled[row], (mass[row], listed[row]), s.top_p, u)
-        for row, (s, u) in enumerate(zip(sampling, uniforms, strict=True))
-    ]
+    top_p = torch.tensor([s.top_p for s in sampling], dtype=torch.float64)
+    drawn = torch.tensor(uniforms, dtype=torch.float64)
+    tokens = _from_nuclei(mass, ids.cpu(), top_p, drawn)
+    for row, s in enumerate(sampling):
+        if s.temperature == 0:
+            tokens[row] = ids[row, 0]
+    sampled = torch.tensor([s.temperature > 0 for s in sampling])
+    wide = (sampled & (mass.sum(-1) < top_p)).nonzero()[:, 0].tolist()
+    if wide and ids.shape[-1] < scaled.shape[-1]:
+        mass, ids = scaled[wide].double().softmax(-1).sort(descending=True)
+        tokens[wide] = _from_nuclei(mass.cpu(), ids.cpu(), top_p[wide], drawn[wide])
+    return [int(token) for token in tokens.tolist()]
 
 
-def _from_nucleus(
-    scaled: Tensor, shortlist: tuple[Tensor, Tensor], top_p: float, uniform: float
-) -> int:
-    mass, ids = shortlist
-    if float(mass.sum()) < top_p and len(ids) < len(scaled):
-        probabilities = scaled.double().softmax(-1).cpu()
-        mass, ids = probabilities.sort(descending=True)
-    cumulative = mass.cumsum(0)
-    # The nucleus ends with the first token that brings it to top_p.
-    size = int((cumulative - mass < top_p).sum())
-    kept = cumulative[:size]
-    place = torch.searchsorted(kept, uniform * kept[-1], right=True)
-    return int(ids[min(int(place), size - 1)])
+def _from_nuclei(mass: Tensor, ids: Tensor, top_p: Tensor, drawn: Tensor) -> Tensor:
+    """Tokens [N] from sorted probabilities [N, K] of tokens [N, K]."""
+    cumulative = mass.cumsum(-1)
+    # A nucleus ends with the first token that brings it to top_p.
+    last = (cumulative - mass < top_p[:, None]).sum(-1, keepdim=True) - 1
+    aim = drawn[:, None] * cumulative.gather(-1, last)
+    place = torch.searchsorted(cumulative, aim, right=True).minimum(last)
+    return ids.gather(-1, place)[:, 0]

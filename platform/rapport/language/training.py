@@ -50,8 +50,8 @@ class TrainReport:
 class AdapterTrainer:
     """Trains adapters on one base model, one after another.
 
-    Not thread-safe. Load the model with `attention="eager"`: for short texts on CPUs its backward
-    pass is the faster one. About 300 tokens a second for SmolLM2-135M on 2 cores.
+    Not thread-safe. Give it a model of `loading.load_trainable`. About 300 tokens a second for
+    SmolLM2-135M on 2 cores.
     """
 
     def __init__(self, loaded: LanguageModel) -> None:

@@ -8,7 +8,7 @@ from rapport.config import JobConfig
 from rapport.home import Home
 from rapport.lake import lake_of
 from rapport.language.adapters import find_adapters
-from rapport.language.loading import load_language_model
+from rapport.language.loading import load_trainable
 from rapport.language.settings import Curriculum, TrainingSettings
 from rapport.language.training import AdapterTrainer, train_all
 from rapport.language.transformers_engine import TransformersEngine
@@ -50,7 +50,7 @@ def adapt_here(config: JobConfig) -> None:
     model = pull(config.language_model)
     curriculum = Curriculum(shared=_BRIEF, persona=_BRIEF, held_out=8)
     with scratch_folder(home.work, ".rehearsed.") as scratch:
-        trainer = AdapterTrainer(load_language_model(model, attention="eager"))
+        trainer = AdapterTrainer(load_trainable(model))
         train_all(trainer, taught, curriculum, out=scratch)
         engine = TransformersEngine(model, find_adapters(scratch))
         showings = measure_arms(engine, taught, readers, n=_REPLIES, seed=config.seed)

@@ -18,7 +18,7 @@ from rapport.home import Home
 from rapport.language.adapters import WEIGHTS_FILE, find_adapters, read_adapter
 from rapport.language.course import STATE_FILE
 from rapport.language.examples import Example, Lesson
-from rapport.language.loading import load_language_model
+from rapport.language.loading import load_trainable
 from rapport.language.prompts import Message
 from rapport.language.settings import Curriculum, TrainingSettings
 from rapport.language.training import SHARED, AdapterTrainer, read_reports, train_all
@@ -61,7 +61,7 @@ def test_ray_trains_the_adapters_that_one_process_would(home: Home, model: Path,
 
     reports = fit_adapters(LESSONS, CURRICULUM, model=model, out=out, home=home, crew=Crew(cpus=1))
 
-    alone = AdapterTrainer(load_language_model(model, attention="eager"))
+    alone = AdapterTrainer(load_trainable(model))
     expected = train_all(alone, LESSONS, CURRICULUM, out=tmp_path / "alone")
     assert set(find_adapters(out)) == {SHARED, "wry-03"}
     for name, report in expected.items():
