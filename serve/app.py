@@ -46,7 +46,7 @@ def build(args: AppConfig) -> Application:
     args.check_gateways()
     writer = reader = None
     if args.upstream is None:
-        writer = _node("PersonaModel", PersonaModelNode, args.persona_model).bind(args)
+        writer = _node("PersonaModel", PersonaModelNode, args.writer).bind(args)
     if args.topology == "spread":
         reader = _node("Reader", ReaderNode, args.reader).bind(args)
     live = {"user_config": args.live().model_dump()}

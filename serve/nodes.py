@@ -18,6 +18,7 @@ from rapport.errors import UnavailableError
 from rapport.governance.guard import Guard
 from rapport.home import home_of
 from rapport.language.engine import Delta, GenerationRequest
+from rapport.language.loading import best_hardware
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import model_id, pull
 
@@ -120,7 +121,8 @@ class PersonaModelNode(PersonaModel):
 
     def __init__(self, config: AppConfig) -> None:
         torch.set_num_threads(config.threads)
-        super().__init__(TransformersEngine(pull(config.language_model)))
+        hardware = best_hardware(config.device)
+        super().__init__(TransformersEngine(pull(config.language_model), hardware=hardware))
 
 
 class ReaderNode:

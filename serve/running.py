@@ -96,6 +96,8 @@ class Running:
     def _deploy(self, session: RaySession) -> None:
         """Deploy the file: only what it changes is changed, in place where Ray can."""
         application = self._file.application
+        if application.args.upstream is None:
+            session.require_gpus(application.resolved().device, count=1)
         here = f"{__package__}.app:build"
         deployed = self._file.deployed(
             import_path=here if session.local else application.import_path

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 from sqlalchemy.engine import make_url
 
-from rapport.config import ENCODER_URI, LANGUAGE_URI, Config, HomeConfig
+from rapport.config import ENCODER_URI, LANGUAGE_URI, Config, Device, HomeConfig
 from rapport.errors import ConfigError
 from rapport.home import home_of
 from rapport.language.settings import UpstreamSettings
@@ -118,6 +118,9 @@ class AppConfig(HomeConfig):
     """Seconds between two looks at `releases/CURRENT` and at the switches."""
     threads: int = Field(default=2, ge=1)
     """CPU threads of a persona model."""
+    device: Device = "auto"
+    """Where a persona model runs; `cuda` reserves a GPU for each, unless `persona_model` says how
+    much of one it takes."""
     upstream: UpstreamSettings | None = None
     """Server that writes the replies in place of the built-in model; there is then no deployment
     `PersonaModel`, and `base_model` is the upstream's."""
@@ -141,6 +144,15 @@ class AppConfig(HomeConfig):
         """Give what may change while serving, as it stands with some changes."""
         given = (changes or Live()).model_dump(exclude_none=True)
         return Live.model_validate({"explore": self.explore, "poll_s": self.poll_s, **given})
+
+    @property
+    def writer(self) -> PersonaModelSettings:
+        """The persona model's settings, with a GPU where `device` asks for one."""
+        actor = self.persona_model.ray_actor_options
+        if self.device != "cuda" or actor.num_gpus:
+            return self.persona_model
+        given = actor.model_copy(update={"num_gpus": 1.0})
+        return self.persona_model.model_copy(update={"ray_actor_options": given})
 
     def check_gateways(self) -> None:
         """Refuse more gateways than the store takes.

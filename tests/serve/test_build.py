@@ -37,3 +37,13 @@ def test_two_gateways_on_sqlite_are_not_built(promoted_home):
     args = AppConfig.model_validate({"home": promoted_home, "gateway": TWO})
     with pytest.raises(ConfigError, match="SQLite takes one gateway"):
         build(args)
+
+
+@pytest.mark.parametrize(
+    ("device", "taken", "reserved"),
+    [("auto", 0, 0), ("cpu", 0, 0), ("cuda", 0, 1), ("cuda", 0.5, 0.5)],
+)
+def test_a_persona_model_on_a_gpu_reserves_one(device, taken, reserved):
+    model = {"ray_actor_options": {"num_gpus": taken}}
+    args = AppConfig.model_validate({"device": device, "persona_model": model})
+    assert args.writer.ray_actor_options.num_gpus == reserved

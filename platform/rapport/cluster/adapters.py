@@ -16,6 +16,7 @@ from rapport.lake import lake_of
 from rapport.language.adapters import find_adapters
 from rapport.language.examples import Lesson
 from rapport.language.library import Library
+from rapport.language.loading import best_hardware
 from rapport.language.training import TrainReport
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
@@ -40,7 +41,7 @@ def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
         model=model,
         out=trained,
         home=home,
-        crew=Crew(config.workers, config.cpus, config.gpus),
+        crew=Crew(config.workers, config.cpus, config.device),
     )
     readers = Readers(load_encoder(config.encoder), strategies)
     with replaced(home.work / "adapters") as out:
@@ -66,7 +67,8 @@ def _finished(
     readers: Readers,
 ) -> tuple[Library, dict[str, Any]]:
     torch.set_num_threads(os.cpu_count() or 1)
-    engine = TransformersEngine(model, find_adapters(out))
+    hardware = best_hardware(config.device)
+    engine = TransformersEngine(model, find_adapters(out), hardware=hardware)
     showings = measure_arms(engine, taught, readers, n=config.replies, seed=config.seed)
     fit = fit_discriminator(engine, taught, readers, n=config.pairs, seed=config.seed)
     arms = {

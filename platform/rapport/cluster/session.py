@@ -13,7 +13,7 @@ from pathlib import Path
 
 import ray
 
-from rapport.config import ray_address
+from rapport.config import Device, ray_address
 from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.scratch import clear_stale, scratch_folder
@@ -35,7 +35,18 @@ class RaySession:
     cpus: int
     node_cpus: int
     """Processors of its largest node; 0 where all nodes but the head are yet to come."""
+    gpus: int
     local: bool
+
+    def require_gpus(self, device: Device, *, count: int) -> None:
+        """Refuse what would wait for ever: a local session never gets more GPUs than it has.
+
+        Raises:
+            ConfigError: `cuda` is asked for `count` processes and there are fewer GPUs.
+        """
+        if device == "cuda" and self.local and self.gpus < count:
+            remedy = f"it needs {count} GPU and Ray sees {self.gpus} here; set it to auto or cpu"
+            raise ConfigError("device", device, remedy)
 
 
 @contextmanager
@@ -144,7 +155,8 @@ def _described(*, local: bool) -> RaySession:
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes]
     address = ray.get_runtime_context().gcs_address
-    return RaySession(address, sum(cpus), max(cpus), local)
+    gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
+    return RaySession(address, sum(cpus), max(cpus), gpus, local)
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:

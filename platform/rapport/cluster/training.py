@@ -15,11 +15,12 @@ import torch
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from rapport.cluster.session import ray_session
+from rapport.config import Device
 from rapport.errors import BudgetError, RapportError
 from rapport.home import Home
 from rapport.language.course import STATE_LAYOUT
 from rapport.language.examples import Lesson
-from rapport.language.loading import load_trainable
+from rapport.language.loading import best_hardware, load_trainable
 from rapport.language.settings import Curriculum
 from rapport.language.training import (
     SHARED,
@@ -46,9 +47,9 @@ class Crew:
     cpus: int | None = None
     """Processors Ray reserves, and threads used, for each worker; default what the session's
     largest node has, shared where there are fewer nodes than workers."""
-    gpus: bool | None = None
-    """A GPU for each worker; default where the session has as many now. True makes an autoscaled
-    cluster bring them."""
+    device: Device = "auto"
+    """`auto` gives each worker a GPU where the session has as many now, `cuda` makes an autoscaled
+    cluster bring them, `cpu` leaves them to others."""
 
 
 def fit_adapters(
@@ -81,6 +82,7 @@ def fit_adapters(
     Raises:
         TooLittleDataError: All personas together have too few examples.
         BudgetError: Time was up before the shared adapter had learnt anything.
+        ConfigError: The crew's device is not here.
     """
     pooled(lessons)
     ends_at = None if curriculum.budget_s is None else time.time() + curriculum.budget_s
@@ -89,6 +91,7 @@ def fit_adapters(
     if _finished_run(out) == name:
         return read_reports(out)
     with ray_session(home) as session:
+        session.require_gpus(crew.device, count=crew.workers)
         cpus = crew.cpus or max(min(session.node_cpus, session.cpus // crew.workers), 1)
         settings = {
             "lessons": [
@@ -97,9 +100,12 @@ def fit_adapters(
             "curriculum": curriculum.model_dump(),
             "model": str(model.absolute()),
             "threads": cpus,
+            "device": crew.device,
             "ends_at": ends_at,
         }
-        checkpoint = _fit(settings, Crew(crew.workers, cpus, crew.gpus), storage=storage, name=name)
+        checkpoint = _fit(
+            settings, Crew(crew.workers, cpus, crew.device), storage=storage, name=name
+        )
         with checkpoint.as_directory() as folder, replaced(out) as fresh:
             shutil.copytree(folder, fresh, dirs_exist_ok=True)
             (fresh / RUN_FILE).write_text(name + "\n", encoding="utf-8")
@@ -117,6 +123,7 @@ def _finished_run(out: Path) -> str | None:
 
 def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> ray.train.Checkpoint:
     resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    there = resources.get("GPU", 0) >= crew.workers
     trainer = TorchTrainer(
         _train_here,
         train_loop_config=settings,
@@ -124,7 +131,7 @@ def _fit(settings: dict[str, Any], crew: Crew, *, storage: Path, name: str) -> r
         torch_config=TorchConfig(backend="gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=crew.workers,
-            use_gpu=resources.get("GPU", 0) >= crew.workers if crew.gpus is None else crew.gpus,
+            use_gpu=crew.device == "cuda" or (crew.device == "auto" and there),
             resources_per_worker={"CPU": crew.cpus},
         ),
         run_config=ray.train.RunConfig(
@@ -164,7 +171,8 @@ def _train_here(settings: Mapping[str, Any]) -> None:
             kept = ray.train.Checkpoint.from_directory(folder) if first else None
             ray.train.report(done, checkpoint=kept)
 
-        loaded = load_trainable(Path(settings["model"]))
+        hardware = best_hardware(settings["device"])
+        loaded = load_trainable(Path(settings["model"]), hardware=hardware)
         try:
             train_all(AdapterTrainer(loaded), lessons, curriculum, out=out, on_checkpoint=report)
         except BudgetError:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from rapport.bounds import CHUNK_ROWS, FIT_USERS, HELD_TEXTS, HELD_TURNS
-from rapport.config import JobConfig
+from rapport.config import Device, JobConfig
 from rapport.evaluation.verdict import GateSettings
 from rapport.language.settings import Curriculum, PromptSettings, TrainingSettings
 from rapport.users.encoder import HALF_LIFE_DAYS
@@ -96,8 +96,8 @@ class AdaptersConfig(JobConfig):
     """Processes that share every batch."""
     cpus: int | None = Field(default=None, ge=1)
     """Processors of each; none takes a whole node's."""
-    gpus: bool | None = None
-    """A GPU for each; none takes those that are there, true waits for an autoscaler's."""
+    device: Device = "auto"
+    """`auto` takes a GPU for each where there are as many, `cuda` waits for an autoscaler's."""
     checkpoint_s: float = Field(default=60.0, gt=0)
     """Most seconds of training that a crash costs."""
 

@@ -13,7 +13,7 @@ import pytest
 import ray
 
 from rapport.cluster import session as session_module
-from rapport.cluster.session import ray_session
+from rapport.cluster.session import RaySession, ray_session
 from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.scratch import clear_stale
@@ -60,6 +60,15 @@ def test_an_address_that_cannot_be_joined_is_told_at_once(tmp_path, monkeypatch,
         pass
     assert told.value.value == address
     assert not ray.is_initialized()
+
+
+def test_what_would_wait_for_a_gpu_for_ever_is_refused_and_an_autoscaler_is_trusted():
+    here = RaySession("here", cpus=2, node_cpus=2, gpus=1, local=True)
+    here.require_gpus("cuda", count=1)
+    here.require_gpus("auto", count=2)
+    with pytest.raises(ConfigError, match="needs 2 GPU and Ray sees 1"):
+        here.require_gpus("cuda", count=2)
+    RaySession("there", cpus=2, node_cpus=2, gpus=0, local=False).require_gpus("cuda", count=2)
 
 
 HOLDS = """

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rapport.errors import ConfigError
-from rapport.language.loading import best_hardware, end_tokens, load_language_model
+from rapport.language.loading import best_hardware, end_tokens, load_language_model, load_trainable
 
 from .conftest import EXACT
 
@@ -21,6 +21,20 @@ def test_a_model_comes_ready_for_inference_on_the_best_hardware(model_dir: Path)
     )
     assert not loaded.model.training
     assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
+
+
+def test_a_device_that_is_asked_for_is_taken_or_missed(monkeypatch):
+    assert best_hardware("cpu").device.type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert best_hardware().device.type == "cpu"
+    with pytest.raises(ConfigError, match=r"device is 'cuda': set it to auto or cpu"):
+        best_hardware("cuda")
+
+
+def test_training_takes_the_plain_attention_on_a_processor(model_dir: Path):
+    assert load_trainable(model_dir).model.config._attn_implementation == (
+        "eager" if best_hardware().device.type == "cpu" else "sdpa"
+    )
 
 
 def test_both_attentions_compute_the_same(model_dir: Path):
