@@ -12,7 +12,9 @@ from rapport.home import Home
 from rapport.runner import show
 
 if TYPE_CHECKING:
+    from rapport.affect.scorers import AffectScorer
     from rapport.measuring.result import Measure, Result
+    from rapport.text import TextEncoder
 
 evaluate_app = typer.Typer(help="Measure, with n and intervals.", no_args_is_help=True)
 
@@ -72,15 +74,35 @@ def ope(data: DataOption, json_: JsonOption = False) -> None:
 @plainly
 def affect(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
     """Measure the emotion scorer, trained in this home or shipped, on labelled texts."""
+    from rapport.measuring.emotions import measure_emotions
+
+    scorer, encoder = _scorer(home)
+    _tell(measure_emotions(data, scorer=scorer, encoder=encoder), as_json=json_)
+
+
+@evaluate_app.command(epilog="Example: rapport evaluate reward --data esconv")
+@plainly
+def reward(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
+    """Measure the reward that is read from messages against ESConv's surveys and failures."""
+    from rapport.measuring.validity import last_sentiment, measure_reward, shipped_reward
+
+    scorer, encoder = _scorer(home)
+    readings = {
+        "rapport": shipped_reward(scorer, encoder),
+        "last_message": last_sentiment(scorer, encoder),
+    }
+    _tell(measure_reward(data, readings), as_json=json_)
+
+
+def _scorer(home: Path) -> "tuple[AffectScorer, TextEncoder]":
+    """The emotion scorer trained in this home, or shipped, and the encoder it reads with."""
     from rapport.affect.scorers import load_scorer
     from rapport.config import ENCODER_URI
-    from rapport.measuring.emotions import measure_emotions
     from rapport.text import load_encoder
 
     encoder = load_encoder(ENCODER_URI)
     models = Home(home, make=False).root / "models"
-    scorer = load_scorer(models, encoder_id=encoder.encoder_id)
-    _tell(measure_emotions(data, scorer=scorer, encoder=encoder), as_json=json_)
+    return load_scorer(models, encoder_id=encoder.encoder_id), encoder
 
 
 def _tell(result: "Result", *, as_json: bool) -> None:
