@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rapport.config import ray_address
-from rapport.errors import RapportError
+from rapport.errors import RapportError, StoppedError
 from rapport.home import home_of
 from rapport.language.settings import UpstreamSettings
+from rapport.runner import of_machine, tell
 from rapport.scratch import clear_stale, scratch_folder
 from rapport.store import open_store
 
@@ -49,8 +51,14 @@ def main() -> int:
             running = Running(file, home, environment=environment, as_json=arguments.json)
             running.until_stopped(lambda: _file(arguments))
     except RapportError as error:
-        sys.stderr.write(f"serve: {error}\n")
-        return error.exit_code
+        return tell(error, who="serve", as_json=arguments.json)
+    except (OSError, MemoryError) as error:
+        lacking = of_machine(error)
+        if lacking is None:
+            raise
+        return tell(lacking, who="serve", as_json=arguments.json)
+    except KeyboardInterrupt:  # before the graph takes signals itself
+        return tell(StoppedError(signal.SIGINT), who="serve", as_json=arguments.json)
     return 0
 
 

@@ -3,6 +3,7 @@
 RapportError                     exit code 1
 ├── ConfigError                  the operator: nothing ran (exit 2)
 │   ├── UnknownNameError         an id, name, table or path that does not exist
+│   ├── UsageError               a command line that is no command
 │   ├── LockedError              another process holds this home's lock
 │   └── ModelError               a model cannot be had
 │       ├── ModelHashError       its bytes are not the pinned ones
@@ -13,6 +14,8 @@ RapportError                     exit code 1
 │   └── BrokenReleaseError       a release does not match its manifest
 ├── GateRefusedError             the gate said no (exit 3)
 ├── BudgetError                  a stage ran out of time before its first result
+├── MachineError                 the machine has no space, memory or permission for it
+├── StoppedError                 somebody stopped it: Ctrl-C (exit 130) or SIGTERM (exit 143)
 └── ServingError                 the caller of the HTTP API (400; carries a status)
     ├── UnauthorizedError        no valid key (401)
     ├── ForbiddenError           the key does not open this (403)
@@ -46,6 +49,9 @@ class ConfigError(RapportError):
     code = "config"
     exit_code = 2
 
+    setting: str | None = None
+    """The setting, flag or field that is wrong, where it is one."""
+
     def __init__(self, setting: str, value: object, remedy: str) -> None:
         super().__init__(setting, value, remedy)
         self.setting, self.value, self.remedy = setting, value, remedy
@@ -66,6 +72,19 @@ class UnknownNameError(ConfigError):
     def __str__(self) -> str:
         known = ", ".join(self.known[:12]) or "none yet"
         return f"no {self.kind} is called {self.name!r}; known: {known}"
+
+
+class UsageError(ConfigError):
+    """A command line that cannot be understood."""
+
+    code = "usage"
+
+    def __init__(self, what: str, remedy: str, setting: str | None = None) -> None:
+        RapportError.__init__(self, what, remedy, setting)
+        self.what, self.remedy, self.setting = what, remedy, setting
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
 
 
 class LockedError(ConfigError):
@@ -196,6 +215,34 @@ class BudgetError(RapportError):
 
     def __str__(self) -> str:
         return f"{self.stage} had nothing to keep after its {self.budget_s:g} s; raise budget_s"
+
+
+class MachineError(RapportError):
+    """The machine refuses: no space, no memory, no permission."""
+
+    code = "machine"
+
+    def __init__(self, reason: str, place: str, remedy: str) -> None:
+        super().__init__(reason, place, remedy)
+        self.reason, self.place, self.remedy = reason, place, remedy
+
+    def __str__(self) -> str:
+        where = f" at {self.place!r}" if self.place else ""
+        return f"{self.reason}{where}; {self.remedy}"
+
+
+class StoppedError(RapportError):
+    """Somebody asked for the end; what was done is kept."""
+
+    code = "stopped"
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        how = "interrupted" if self.exit_code == 130 else "terminated"
+        return f"{how}; nothing is left half-done, and the same command goes on from here"
 
 
 class ServingError(RapportError):

@@ -1,6 +1,7 @@
-"""A job's command line, its end by a signal, and how a result is printed."""
+"""A job's command line, its end by a signal, and how a result or an error is printed."""
 
 import argparse
+import errno
 import json
 import signal
 import sys
@@ -12,7 +13,28 @@ from typing import Any
 
 from rich.console import Console
 
+from rapport.errors import ConfigError, DataError, GateRefusedError, MachineError, RapportError
+
 Result = Mapping[str, Any]
+_SPACE = "free some space, or name another place (--home, --out)"
+_MODE = "change its owner or mode, or name another place (--home, --out)"
+_REMEDIES: Mapping[int, str] = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EACCES: _MODE,
+    errno.EPERM: _MODE,
+    errno.EROFS: _MODE,
+    errno.ENOTDIR: "name a folder",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENOMEM: "close other programs, or give it a smaller input",
+}
+_TYPES: Mapping[type[RapportError], str] = {
+    ConfigError: "configuration_error",
+    DataError: "data_error",
+    GateRefusedError: "gate_error",
+    MachineError: "machine_error",
+}
 
 
 def command_line(job: str) -> argparse.ArgumentParser:
@@ -45,6 +67,33 @@ def sigterm_unwinds() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def of_machine(error: OSError | MemoryError) -> MachineError | None:
+    """Say what the machine lacks, none for an error that is of another kind."""
+    if isinstance(error, MemoryError):
+        return MachineError("there is not enough memory", "", _REMEDIES[errno.ENOMEM])
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    return MachineError((error.strerror or "").lower(), str(error.filename or ""), remedy)
+
+
+def error_json(error: RapportError) -> dict[str, dict[str, str | None]]:
+    """Give an error the shape it has over HTTP: `{"error": {message, type, code, param}}`."""
+    kinds = (name for kind, name in _TYPES.items() if isinstance(error, kind))
+    param = error.setting if isinstance(error, ConfigError) else None
+    told = {"message": str(error), "type": next(kinds, "run_error"), "code": error.code}
+    return {"error": {**told, "param": param}}
+
+
+def tell(error: RapportError, *, who: str, as_json: bool) -> int:
+    """Tell an error once and return its exit code: to people on stderr, as JSON on stdout."""
+    if as_json:
+        sys.stdout.write(json.dumps(error_json(error)) + "\n")
+    else:
+        sys.stderr.write(f"{who}: {error}\n")
+    return error.exit_code
 
 
 def show(result: Result, *, as_json: bool) -> None:

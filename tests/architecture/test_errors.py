@@ -15,7 +15,15 @@ TREE = [
 
 
 def build(kind: type[errors.RapportError]) -> errors.RapportError:
-    facts = {"value": 9, "have": 3, "need": 10, "budget_s": 2.0, "known": ("a",), "reasons": ("r",)}
+    facts = {
+        "value": 9,
+        "have": 3,
+        "need": 10,
+        "budget_s": 2.0,
+        "signal_number": 2,
+        "known": ("a",),
+        "reasons": ("r",),
+    }
     names = [n for n in inspect.signature(kind).parameters if n not in ("args", "kwargs")]
     return kind(*[facts.get(name, name) for name in names])
 

@@ -135,7 +135,7 @@ def test_a_refusal_exits_with_3_also_when_it_is_repeated(home):
 
 def test_a_failure_is_recorded_by_its_code_and_tried_again(home):
     process = start(home, "--set", "fails=true")
-    _, said = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "told to fail" in said
     assert runs(home) == [("failed", "data")]
@@ -146,7 +146,7 @@ def test_a_second_run_of_the_same_job_is_refused_naming_the_first(home):
     first = begun(home)
     try:
         second = start(home)
-        _, said = second.communicate(timeout=60)
+        said, _ = second.communicate(timeout=60)
         assert second.returncode == 2
         assert f"process {first.pid} on" in said
         assert " since 20" in said

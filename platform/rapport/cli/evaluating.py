@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, plainly
+from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, TenantOption, plainly
 from rapport.cli.printing import console, print_rows
-from rapport.cli.reporting import TenantOption
 from rapport.home import Home
 from rapport.runner import show
 
@@ -16,7 +15,11 @@ if TYPE_CHECKING:
     from rapport.measuring.result import Measure, Result
     from rapport.text import TextEncoder
 
-evaluate_app = typer.Typer(help="Measure, with n and intervals.", no_args_is_help=True)
+evaluate_app = typer.Typer(
+    help="Measure, with n and intervals.",
+    epilog="Example: rapport evaluate power --effect 0.05",
+    no_args_is_help=True,
+)
 
 
 @evaluate_app.callback()

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +12,16 @@ from rapport.errors import UnknownNameError
 from rapport.governance.access import SCOPES, agents_of, fresh_key, granted, key_hash
 from rapport.home import Home
 from rapport.runner import show
-from rapport.store import Store, open_store
-from rapport.store.keys import ApiKey
 
-keys_app = typer.Typer(help="Keys of the HTTP API; only their hashes are kept.")
+if TYPE_CHECKING:
+    from rapport.store import Store
+    from rapport.store.keys import ApiKey
+
+keys_app = typer.Typer(
+    help="Keys of the HTTP API; only their hashes are kept.",
+    epilog="Example: rapport keys create --label shop",
+    no_args_is_help=True,
+)
 _ID_DIGITS = 12
 _SCOPES_HELP = "Repeatable. " + "; ".join(f"{name}: {told}" for name, told in SCOPES.items())
 
@@ -29,7 +35,7 @@ def create(
     agents: Annotated[
         list[str] | None, typer.Option("--agent", help="Bind the key to an agent; repeatable.")
     ] = None,
-    tenant: Annotated[str, typer.Option("--tenant")] = "default",
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose key it is.")] = "default",
     label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
     days: Annotated[
         float | None, typer.Option("--days", min=0.0001, help="Expires after so many.")
@@ -87,11 +93,13 @@ def revoke(
     show(_row(revoked), as_json=json_)
 
 
-def _store(home: Path) -> Store:
+def _store(home: Path) -> "Store":
+    from rapport.store import open_store
+
     return open_store(Home(home).store_url)
 
 
-def _row(key: ApiKey) -> dict[str, Any]:
+def _row(key: "ApiKey") -> dict[str, Any]:
     bound = agents_of(key.scopes)
     state = "valid" if key.is_valid(datetime.now(UTC)) else "revoked" if key.revoked else "expired"
     return {

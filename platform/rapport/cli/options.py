@@ -1,6 +1,8 @@
-"""Options that every command shares, and how an error of ours becomes an exit code."""
+"""Options that every command shares, and how an error becomes a message and an exit code."""
 
 import functools
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +11,9 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from rapport.config import HomeConfig, resolve
-from rapport.errors import RapportError
+from rapport.errors import RapportError, StoppedError
 from rapport.home import Home, home_of
+from rapport.runner import of_machine, tell
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,6 +26,8 @@ LakeOption = Annotated[
     typer.Option("--lake", metavar="URI", help="Folder or s3://... URI; default: the home's."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+TenantOption = Annotated[str, typer.Option("--tenant", help="Whose rows.")]
+AddressOption = Annotated[str | None, typer.Option("--address", help="Ray cluster to run on.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seeds every random choice.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Run even if nothing changed.")]
 DEFAULT_HOME = Path(".rapport")
@@ -34,17 +39,37 @@ def opened_home(home: Path) -> Home:
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """End a command with our error's message and exit code instead of a traceback."""
+    """End a command with one message and an exit code instead of a traceback.
+
+    With `--json` the message is `{"error": {message, type, code, param}}` on stdout.
+    """
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            result = command(*args, **kwargs)
+            sys.stdout.flush()  # a reader that is gone shows here, not when Python ends
+        except BrokenPipeError as error:
+            _to_nowhere()
+            raise typer.Exit(1) from error
         except RapportError as error:
-            sys.stderr.write(f"rapport: {error}\n")
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            sys.stderr.write("rapport: interrupted\n")
-            raise typer.Exit(130) from error
+            ending = error
+        except (OSError, MemoryError) as error:
+            lacking = of_machine(error)
+            if lacking is None:
+                raise
+            ending = lacking
+        except KeyboardInterrupt:
+            ending = StoppedError(signal.SIGINT)
+        else:
+            return result
+        raise typer.Exit(tell(ending, who="rapport", as_json=bool(kwargs.get("json_"))))
 
     return wrapped
+
+
+def _to_nowhere() -> None:
+    """Send what is still to be printed where nobody needs to read it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

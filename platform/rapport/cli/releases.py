@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,18 +13,16 @@ from rapport.cli.switching import disable, enable
 from rapport.cli.verdicts import print_verdict
 from rapport.errors import GateRefusedError, UnknownNameError
 from rapport.home import Home
-from rapport.release import (
-    Manifest,
-    current,
-    find,
-    list_releases,
-    read_manifest,
-    verify,
-)
-from rapport.release_manifest import VERDICT
 from rapport.runner import show
 
-release_app = typer.Typer(help="Releases and their verdicts.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rapport.release import Manifest
+
+release_app = typer.Typer(
+    help="Releases and their verdicts.",
+    epilog="Example: rapport release list",
+    no_args_is_help=True,
+)
 release_app.command(epilog="Example: rapport release disable arm suggestion")(disable)
 release_app.command(epilog="Example: rapport release enable arm suggestion")(enable)
 
@@ -37,6 +35,8 @@ IdArgument = Annotated[
 @plainly
 def list_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
     """List published releases, oldest first."""
+    from rapport.release import list_releases
+
     rows: list[dict[str, Any]] = []
     for one in list_releases(Home(home).releases):
         made = one.manifest
@@ -77,6 +77,7 @@ def show_(
     from rapport.lake import Lake
     from rapport.pipeline.calibrations import calibrations
     from rapport.pipeline.versions import not_retrainable
+    from rapport.release import read_manifest
 
     opened = Home(home)
     folder = _folder(opened, name)
@@ -109,6 +110,8 @@ def verify_(
     name: IdArgument = None, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False
 ) -> None:
     """Recompute every hash of a release; exit code 1 when one does not hold."""
+    from rapport.release import verify
+
     folder = _folder(Home(home), name)
     manifest = verify(folder)
     show({"release": folder.name, "files": len(manifest.files), "holds": True}, as_json=json_)
@@ -158,13 +161,15 @@ def rollback_(home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> Non
 def _verdict(home: Home, name: str) -> dict[str, Any] | None:
     """The verdict on a candidate or a release, where there is one."""
     from rapport.pipeline.ports import newest_candidate
+    from rapport.release import find
+    from rapport.release_manifest import VERDICT
 
     folder = newest_candidate(home, name) or find(home.releases, name)
     path = folder / VERDICT
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _show_rebuild(home: Home, manifest: Manifest, *, into: Path | None, as_json: bool) -> None:
+def _show_rebuild(home: Home, manifest: "Manifest", *, into: Path | None, as_json: bool) -> None:
     from rapport.pipeline.rebuilding import rebuild_commands
 
     beside = home.root.with_name(f"{home.root.name}-rebuilt-{manifest.release_id}")
@@ -176,6 +181,8 @@ def _show_rebuild(home: Home, manifest: Manifest, *, into: Path | None, as_json:
 
 
 def _folder(home: Home, name: str | None) -> Path:
+    from rapport.release import current, find, list_releases
+
     if name:
         return find(home.releases, name)
     serving = current(home.releases)

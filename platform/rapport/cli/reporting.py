@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, plainly
+from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, TenantOption, plainly
 from rapport.home import Home
 from rapport.runner import show
-
-TenantOption = Annotated[str, typer.Option("--tenant", help="Whose log.")]
 
 
 @plainly

@@ -23,11 +23,13 @@ class ServeFailedError(RapportError):
 
     code = "serve_failed"
 
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+    def __init__(self, status: int, said: str | None = None) -> None:
+        super().__init__(status, said)
+        self.status, self.said = status, said
 
     def __str__(self) -> str:
+        if self.said:
+            return f"the graph did not start: {self.said}"
         return f"the graph did not start (exit code {self.status}); its message is above"
 
 
@@ -74,14 +76,16 @@ def served(
 def _first_line(process: subprocess.Popen[str], deadline_s: float) -> dict[str, Any]:
     timer = threading.Timer(deadline_s, process.kill)
     timer.start()
+    said: dict[str, Any] = {}
     try:
         for line in process.stdout or ():
             if line.startswith("{"):
-                ready: dict[str, Any] = json.loads(line)
-                return ready
+                said = json.loads(line)
+                if "error" not in said:
+                    return said
     finally:
         timer.cancel()
-    raise ServeFailedError(process.wait())
+    raise ServeFailedError(process.wait(), said.get("error", {}).get("message"))
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

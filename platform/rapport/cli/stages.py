@@ -47,15 +47,17 @@ _PR_SET_PDEATHSIG = 1
 
 
 class JobFailedError(RapportError):
-    """A job ended with an error; its own words are on stderr above."""
+    """A job ended with an error, whose words these are; what it did not expect is on stderr."""
 
     code = "job_failed"
 
-    def __init__(self, job: str, status: int) -> None:
-        super().__init__(job, status)
-        self.job, self.exit_code = job, status if status > 0 else 1
+    def __init__(self, job: str, status: int, said: str | None = None) -> None:
+        super().__init__(job, status, said)
+        self.job, self.said, self.exit_code = job, said, status if status > 0 else 1
 
     def __str__(self) -> str:
+        if self.said:
+            return f"{self.job}: {self.said}"
         return f"job {self.job!r} ended with exit code {self.exit_code}; its message is above"
 
 
@@ -96,10 +98,10 @@ def run_stage(
     if address:
         environment["RAY_ADDRESS"] = address
     status, printed = _to_its_end(command, environment)
-    if status not in (0, GATE_REFUSED):
-        raise JobFailedError(job, status)
     lines = [line for line in printed.splitlines() if line.startswith("{")]
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    if status not in (0, GATE_REFUSED):
+        raise JobFailedError(job, status, result.get("error", {}).get("message"))
     return result
 
 
@@ -158,6 +160,7 @@ def _to_its_end(command: Sequence[str], environment: dict[str, str]) -> tuple[in
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
+            start_new_session=True,  # Ctrl-C ends it once, through `_end`, not also by itself
             preexec_fn=_bound(os.getpid()),  # noqa: PLW1509  (one system call; no lock is taken)
         ) as process,
     ):
@@ -175,7 +178,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     try:
         process.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _bound(parent: int) -> Callable[[], None] | None:

@@ -13,7 +13,6 @@ import typer
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_home, plainly
 from rapport.errors import UnknownNameError
 from rapport.home import Home
-from rapport.release import list_releases
 from rapport.runner import show
 
 
@@ -26,7 +25,7 @@ class Kind(StrEnum):
 
 
 KindArgument = Annotated[Kind, typer.Argument(metavar="KIND", help="arm, persona or adapter")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Of one such thing.")]
 
 
 @plainly
@@ -81,6 +80,8 @@ def _known(home: Home, kind: Kind) -> Iterator[str]:
 
         yield from arm_names()
         return
+    from rapport.release import list_releases
+
     for listed in list_releases(home.releases):
         folder = home.releases / listed.release_id
         if kind == Kind.ADAPTER:

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rapport.config import resolve
-from rapport.errors import GateRefusedError, RapportError, TooLittleDataError
+from rapport.errors import GateRefusedError, RapportError, StoppedError, TooLittleDataError
 from rapport.home import home_of
 from rapport.lake import lake_of
 from rapport.peak import Peak, peak_memory
@@ -33,12 +34,10 @@ from rapport.pipeline.planning import plan
 from rapport.pipeline.ports import Desk, as_json
 from rapport.pipeline.rehearsal import rehearsed
 from rapport.pipeline.runs import Run, Status
-from rapport.runner import command_line, show, sigterm_unwinds
+from rapport.runner import command_line, of_machine, show, sigterm_unwinds, tell
 from rapport.schema import new_id
 from rapport.scratch import clear_stale
 
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit codes after Ctrl-C and after SIGTERM, as shells give them."""
 _HOLDER = re.compile(r"process (?P<pid>\d+) on (?P<host>\S+) since (?P<since>\S+)")
 
 
@@ -75,14 +74,16 @@ def run_job(job: Job[C], *, file: str) -> int:
     except TooLittleDataError as error:
         result = {"skipped": str(error)}
     except RapportError as error:
-        sys.stderr.write(f"{name}: {error}\n")
-        return error.exit_code
+        return tell(error, who=name, as_json=arguments.json)
+    except (OSError, MemoryError) as error:
+        lacking = of_machine(error)
+        if lacking is None:
+            raise
+        return tell(lacking, who=name, as_json=arguments.json)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: interrupted\n")
-        return INTERRUPTED
+        return tell(StoppedError(signal.SIGINT), who=name, as_json=arguments.json)
     except SystemExit:  # ours, or the one that Ray raises on SIGTERM
-        sys.stderr.write(f"{name}: terminated\n")
-        return TERMINATED
+        return tell(StoppedError(signal.SIGTERM), who=name, as_json=arguments.json)
     show(result, as_json=arguments.json)
     return GateRefusedError.exit_code if result.get("refused") else 0
 
