@@ -15,7 +15,7 @@ from rapport.language.settings import PromptSettings
 from rapport.personas.cards import load_cards
 from rapport.personas.model import PersonaModel
 from rapport.policy.features import Layout
-from rapport.policy.policy import Policy, uniform_policy
+from rapport.policy.policy import NOBODY, Policy, uniform_policy
 from rapport.release import current, verify
 from rapport.users.encoder import UserEncoder
 
@@ -24,8 +24,6 @@ from .router import PersonaRouter
 
 SHARED = "shared"
 """The global adapter: answers where no persona stands out."""
-NOBODY = "everyone"
-"""The one persona there is without a release."""
 MARGIN_FLOOR = 0.2
 """Below this margin between the two likeliest personas the global adapter answers."""
 

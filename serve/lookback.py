@@ -10,10 +10,12 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 
 from rapport.errors import DataError, NotFoundError
+from rapport.explanation.explain import explain
+from rapport.explanation.shape import Explanation
+from rapport.governance.readable import readable
 from rapport.governance.tenants import policy_of
 from rapport.personas.cards import load_cards
 from rapport.release import Listed, list_releases
-from rapport.schema import CRISIS_FACET
 from rapport.store import Store
 
 from .bundle import Bundles
@@ -55,6 +57,14 @@ class LookBack:
         return [
             Route("GET", many, self.decisions, answer=Decisions, scope="read"),
             Route("GET", one, self.decision, answer=Decision, scope="read", statuses=(404,)),
+            Route(
+                "GET",
+                f"{one}/explanation",
+                self.explanation,
+                answer=Explanation,
+                scope="read",
+                statuses=(404,),
+            ),
             Route("PUT", user, self.put_user, answer=Profile, scope="serve", body=ProfileRequest),
             Route("GET", f"{user}/state", self.user_state, answer=UserState, scope="read"),
             Route("GET", "/v1/personas", self.personas, answer=Personas, scope="read"),
@@ -100,10 +110,20 @@ class LookBack:
     async def decision(self, request: Request, decision_id: DecisionId) -> Response:
         """Show one decision as it was logged."""
         caller = caller_of(request)
-        row = await asyncio.to_thread(self._store.decision, decision_id)
-        if row is None or row["tenant"] != caller.tenant or not _mine(row, caller):
-            raise NotFoundError(f"no decision {named(decision_id)} was issued here", "decision_id")
+        row = await asyncio.to_thread(self._own, caller, decision_id)
         return _json(shown(row, caller))
+
+    async def explanation(self, request: Request, decision_id: DecisionId) -> Response:
+        """Explain one decision, in words and numbers.
+
+        Candidates with both factors, how they became probabilities, what was drawn, what persona,
+        mood and sentiment curve did to it, and what could not be chosen. It is read from the
+        decision as logged and from the release that decided; where that release is gone it says so.
+        What was inferred of the user takes the key's scope `affect` and the user's `infer_affect`.
+        """
+        caller = caller_of(request)
+        told = await asyncio.to_thread(self._explained, caller, decision_id)
+        return Response(told.model_dump_json(), media_type="application/json")
 
     async def put_user(self, request: Request, user_id: UserId) -> Response:
         """Set a user's profile; the whole of it, replacing what was there.
@@ -135,6 +155,17 @@ class LookBack:
         refusal = found and {"release_id": found.release_id, "reason": found.reason}
         data = [_release(one, serves=one.release_id == serving) for one in listed]
         return _json({"object": "list", "data": data, "refused": refusal})
+
+    def _own(self, caller: Caller, decision_id: str) -> dict[str, Any]:
+        row = self._store.decision(decision_id)
+        if row is None or row["tenant"] != caller.tenant or not _mine(row, caller):
+            raise NotFoundError(f"no decision {named(decision_id)} was issued here", "decision_id")
+        return row
+
+    def _explained(self, caller: Caller, decision_id: str) -> Explanation:
+        row, history = self._own(caller, decision_id), self._store.switches.history()
+        affect = caller.opens("affect")
+        return explain(row, self._releases, affect=affect, history=history)
 
     def _cards(self, release_id: str | None) -> list[dict[str, Any]]:
         if release_id is None:
@@ -184,33 +215,8 @@ class LookBack:
 
 
 def shown(row: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-    """Decide what of a decision a key may read.
-
-    Persona, emotion, sentiment and crisis are affect: they take the key's scope `affect`, and the
-    user's purpose `infer_affect`.
-    """
-    if caller.opens("affect") and "infer_affect" in row["purposes"]:
-        return dict(row)
-    crisis = any(each["guard"] == CRISIS_FACET for each in row["candidates"])
-    candidates = [
-        {
-            **each,
-            "features": {},
-            "guard": None if each["guard"] == CRISIS_FACET else each["guard"],
-            "text": None if crisis else each["text"],
-        }
-        for each in row["candidates"]
-    ]
-    return {**row, **_NO_AFFECT, "candidates": candidates}
-
-
-_NO_AFFECT: Mapping[str, Any] = {
-    "persona_id": None,
-    "persona_version": None,
-    "persona_margin": None,
-    "context_embedding": None,
-    "features": {},
-}
+    """Decide what of a decision a key may read."""
+    return readable(row, opened=caller.opens("affect"))
 
 
 def _mine(row: Mapping[str, Any], caller: Caller) -> bool:

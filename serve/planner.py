@@ -105,10 +105,9 @@ def _pinned(plan: Plan, route: Route | None) -> Route | None:
     name = plan.asked.model.removeprefix("rapport:")
     if name == plan.asked.model:
         return route
-    if route is None:
-        share = np.array([float(persona == name) for persona in plan.bundle.layout.personas])
-        return Route(posterior=share, persona_id=name, margin=1.0, n_eff=0.0)
-    return replace(route, persona_id=name, margin=1.0)
+    share = np.array([float(persona == name) for persona in plan.bundle.layout.personas])
+    evidence = route.n_eff if route else 0.0
+    return Route(posterior=share, persona_id=name, margin=1.0, n_eff=evidence)
 
 
 def _named_model(plan: Plan) -> Plan:

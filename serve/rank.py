@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport.arms import Arm
 from rapport.errors import NotFoundError, ServingError
 from rapport.governance.redaction import redact
 
@@ -85,7 +84,7 @@ class Ranks:
             return self._arm_alone(plan)
         shares = shares_of(plan, asked.actions, self._reader)
         options = [
-            self._option(action, shown_most(plan, share), excluded=asked.excluded)
+            self._option(plan, action, share, excluded=asked.excluded)
             for action, share in zip(asked.actions, shares, strict=True)
         ]
         default = next((option for option in options if option.guard is None), None)
@@ -108,17 +107,26 @@ class Ranks:
         draw = self._reranker.draw_arm(plan.bundle, plan.case(), agent=agent, explore=explore)
         return replace(plan, draw=draw, delivered="full" if plan.mode == "rank" else plan.delivered)
 
-    def _option(self, action: Action, arm: Arm | None, *, excluded: Sequence[str]) -> Option:
+    def _option(
+        self,
+        plan: Plan,
+        action: Action,
+        share: NDArray[np.float64],
+        *,
+        excluded: Sequence[str],
+    ) -> Option:
         fault = self._reader.fault(action.text) if action.text is not None else None
         guard = EXCLUDED if action.id in excluded else fault
-        return Option(
-            arm=arm,
+        option = Option(
+            arm=shown_most(plan, share),
             text=redact(action.text) if action.text and guard is None else None,
             origin="client",
             action_id=action.id,
             features=action.features,
             guard=guard,
         )
+        read = action.text is not None and guard is None
+        return option.showing(plan.bundle.layout, share) if read else option
 
     def _drawn(
         self,

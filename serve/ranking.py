@@ -77,6 +77,8 @@ class Ranking:
             options, free = [*options, *asking], [*free, *asking]
             nlp = [*nlp, *[INTENT_FLOOR] * len(asking)]
         shown = await asyncio.to_thread(self._shown, plan, free, strategies)
+        told = iter(shown)
+        options = [o if o.guard else o.showing(plan.bundle.layout, next(told)) for o in options]
         draw = self._reranker.draw_option(
             plan.bundle,
             plan.case(),

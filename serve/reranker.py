@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rapport.affect.scorers import EMOTIONS
 from rapport.arms import Arm, Menu
 from rapport.policy.behaviour import draw
-from rapport.policy.features import Situation, group_emotions
+from rapport.policy.features import Layout, Situation, group_emotions
 from rapport.policy.policy import Scores
+from rapport.policy.recall import shares_to_features
 
 from .bundle import Bundle
 from .judging import Judged, judged
@@ -42,6 +43,10 @@ class Option:
     def is_safe(self) -> bool:
         """Whether chance may take it."""
         return self.arm is None or self.arm.safe_to_explore
+
+    def showing(self, layout: Layout, share: NDArray[np.float64]) -> "Option":
+        """This option with the arms that its text shows, [A], among its features."""
+        return replace(self, features={**self.features, **shares_to_features(layout, share)})
 
 
 @dataclass(frozen=True)

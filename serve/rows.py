@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from rapport.governance.redaction import redact
+from rapport.policy.recall import SENTIMENT, to_features
 from rapport.schema import CRISIS_FACET, CRISIS_TEXT
 
 from .deferral import DEFERRED
@@ -50,10 +51,17 @@ def decision_row(plan: Plan, speech: Speech) -> dict[str, Any]:
 
 
 def _features(plan: Plan, speech: Speech) -> dict[str, float]:
-    told = {"sentiment": plan.reading.sentiment} if plan.party.allows("infer_affect") else {}
+    told = _known(plan) if plan.party.allows("infer_affect") else {}
     cost = speech.usage.cost
     told |= {} if cost is None else {"cost": cost}
     return {**told, DEFERRED: 1.0} if plan.deferred else told
+
+
+def _known(plan: Plan) -> dict[str, float]:
+    """The message's sentiment; where a policy was asked, all of what it knew."""
+    if plan.draw is None or plan.draw.policy_id is None:
+        return {SENTIMENT: plan.reading.sentiment}
+    return to_features(plan.bundle.layout, plan.case())
 
 
 def user_turn(plan: Plan) -> dict[str, Any]:

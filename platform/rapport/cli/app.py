@@ -11,6 +11,7 @@ import typer
 
 from rapport.cli.doctoring import doctor
 from rapport.cli.evaluating import evaluate_app
+from rapport.cli.explaining import explain
 from rapport.cli.keys import keys_app
 from rapport.cli.options import (
     DEFAULT_HOME,
@@ -56,6 +57,7 @@ app.add_typer(keys_app, name="keys")
 app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.add_typer(evaluate_app, name="evaluate")
+app.command(epilog="Example: rapport explain 01a214af-4ec9-7f11-bbdd-c9f758bbd204")(explain)
 models_app = typer.Typer(
     help="Models: pinned, hashed, cached.",
     epilog="Example: rapport models pull",

@@ -58,6 +58,31 @@ class ContextModel:
         share = _masked_softmax(logit / self.weights["temperature"], mask=mask)
         return np.maximum(share, NLP_FLOOR)
 
+    def terms(self, situation: Situation, neutral: Situation) -> dict[str, FloatArray]:
+        """What each thing that is known adds to an arm's logit, in nats; all but the words.
+
+        `always` is what a neutral situation gives. With the words' own part, which the caller has
+        as what is left, the terms of a row sum to `log P(arm | context)` but for a constant.
+
+        Args:
+            situation: N rows; their messages are not looked at.
+            neutral: N rows in which nothing is known.
+
+        Returns:
+            `always`, `mood`, `curve`, `turn` and `previous_arm`, each [N, A].
+        """
+        now, bare = _known(self.layout, situation), _known(self.layout, neutral)
+        after_agents = 4 + len(self.layout.agents)
+        columns = {
+            "mood": slice(1, 2),
+            "curve": slice(2, 3),
+            "turn": slice(3, 4),
+            "previous_arm": slice(after_agents, now.shape[1]),
+        }
+        logits = self.weights["coefficients"][: now.shape[1]] / self.weights["temperature"]
+        told = {name: (now - bare)[:, part] @ logits[part] for name, part in columns.items()}
+        return {"always": bare @ logits, **told}
+
     def _inputs(self, situation: Situation) -> FloatArray:
         return _inputs(self.layout, situation, self.weights)
 
@@ -109,6 +134,11 @@ def _projection(message: Float32Array, dimensions: int) -> dict[str, FloatArray]
 
 def _inputs(layout: Layout, situation: Situation, arrays: Mapping[str, FloatArray]) -> FloatArray:
     reduced = (situation.message - arrays["mean"]) @ arrays["components"] / arrays["scale"]
+    return np.concatenate([_known(layout, situation), np.clip(reduced, -4.0, 4.0)], axis=1)
+
+
+def _known(layout: Layout, situation: Situation) -> FloatArray:
+    """[N, 4 + agents + arms + 1] all inputs but the words; they come first."""
     columns = [
         np.ones((len(situation), 1)),
         situation.sentiment[:, None],
@@ -117,7 +147,6 @@ def _inputs(layout: Layout, situation: Situation, arrays: Mapping[str, FloatArra
         np.eye(len(layout.agents))[situation.agent],
         # NO_ARM is -1, the last row: a conversation's first reply has a column of its own.
         np.eye(len(layout.arms) + 1)[situation.previous_arm],
-        np.clip(reduced, -4.0, 4.0),
     ]
     return np.concatenate(columns, axis=1)
 

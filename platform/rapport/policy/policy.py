@@ -29,8 +29,11 @@ from rapport.policy.preference_model import PreferenceModel
 from rapport.policy.reward_model import RewardModel
 
 WEIGHTS, SETTINGS, INCUMBENT = "policy.safetensors", "policy.json", "incumbent"
+NOBODY = "everyone"
+"""The one persona there is without a release."""
 FORMAT = 1
-_NO_OPINION = 0.5  # rec of an expected reward of 0
+NO_OPINION = 0.5
+"""rec of an expected reward of 0, and of every arm where no reward model was trained."""
 
 
 class ArmScorer(Protocol):
@@ -143,7 +146,7 @@ class Policy:
             explore: [1] False where nothing may be left to chance.
         """
         mask = np.ones(nlp.shape, dtype=bool)
-        rec = np.full(nlp.shape, _NO_OPINION)
+        rec = np.full(nlp.shape, NO_OPINION)
         if self.scorer is not None:
             rec = self.scorer.rec(states(self.layout, situation), mask, shares)
         probability = self.behaviour.probabilities(nlp, rec, mask=mask, safe=safe, explore=explore)
@@ -206,7 +209,7 @@ class Policy:
 
     def _rec(self, situation: Situation, *, mask: BoolArray) -> FloatArray:
         if self.scorer is None:
-            return np.full(mask.shape, _NO_OPINION)
+            return np.full(mask.shape, NO_OPINION)
         return self.scorer.rec(states(self.layout, situation), mask)
 
     def _held(self, situation: Situation) -> BoolArray:
