@@ -173,6 +173,11 @@ class TooLittleDataError(DataError):
         RapportError.__init__(self, what, have, need, remedy)
         self.what, self.have, self.need, self.remedy = what, have, need, remedy
 
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What it says, in parts; none of it is a user's."""
+        return {"what": self.what, "have": self.have, "need": self.need, "remedy": self.remedy}
+
     def __str__(self) -> str:
         return f"{self.what}: {self.have} rows, at least {self.need} are needed; {self.remedy}"
 

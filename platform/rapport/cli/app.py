@@ -28,6 +28,7 @@ from rapport.cli.options import (
 from rapport.cli.printing import console, print_ingested, print_rows
 from rapport.cli.releases import release_app
 from rapport.cli.reporting import report
+from rapport.cli.running import print_advice, print_run
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
 from rapport.cli.usage import Commands
 from rapport.cli.verdicts import print_verdict
@@ -135,6 +136,7 @@ def ingest(
         show(result, as_json=json_)
     else:
         print_ingested(result)
+        console().print("Next: [bold]rapport run[/bold]")
 
 
 def _preview(home: Path, sets: list[str], *, as_json: bool) -> None:
@@ -191,13 +193,18 @@ def run(
             raise UnknownNameError("job", job, JOBS)
     flags = [*(["--force"] if force else []), *(["--dry-run"] if dry_run else [])]
     with nullcontext() if dry_run else Home(home).lock("run"):
-        for result in run_stages(
+        results = run_stages(
             jobs or PIPELINE, home=home, sets=settings, config=config, address=address, flags=flags
-        ):
-            if "reporting_rates" in result and not json_:
-                print_verdict(result, title=f"The gate on candidate {result['candidate']}")
-            else:
-                show(result, as_json=json_)
+        )
+        if json_ or dry_run or jobs:
+            for result in results:
+                if "reporting_rates" in result and not json_:
+                    print_verdict(result, title=f"The gate on candidate {result['candidate']}")
+                else:
+                    show(result, as_json=json_)
+        else:
+            print_run(results)
+            print_advice(Home(home))
 
 
 run.__doc__ = f"""Run the pipeline, or the jobs named, in order: {", ".join(JOBS)}.

@@ -11,6 +11,7 @@ from rapport.cli.conversations import Conversations, Outcome
 from rapport.cli.first_reply import first_reply
 from rapport.cli.printing import print_ingested
 from rapport.cli.serving import served
+from rapport.cli.stage_lines import say, stage_done, stage_row
 from rapport.cli.stages import run_stage
 from rapport.config import ENCODER_URI, LANGUAGE_URI
 from rapport.errors import DataError
@@ -66,8 +67,8 @@ class Demo:
         """Print and keep one stage's time, runner and sizes."""
         seconds = time.monotonic() - started
         self.results[label] = {**result, "seconds": round(seconds, 1)}
-        self.stages.append(report.stage_row(label, seconds, result))
-        report.stage_done(self.stages[-1])
+        self.stages.append(stage_row(label, seconds, result))
+        stage_done(self.stages[-1])
 
 
 def run_demo(
@@ -88,7 +89,7 @@ def run_demo(
         page = _write_page(demo)
     report.summary(demo.results, outcome, verdict)
     report.stage_table(demo.stages, time.monotonic() - started)
-    report.say(f"The report: {page}")
+    say(f"The report: {page}")
     if as_json:
         report.as_json(demo.results, outcome)
 
@@ -145,7 +146,7 @@ def _catch_harm(demo: Demo) -> None:
     from rapport.pipeline.catching import catch_harm_in
 
     if demo.data:
-        report.say("No harm is planted for the gate to catch: of this log nobody knows the truth.")
+        say("No harm is planted for the gate to catch: of this log nobody knows the truth.")
         return
     started = time.monotonic()
     try:
@@ -157,7 +158,7 @@ def _catch_harm(demo: Demo) -> None:
             settings=GateSettings(seed=demo.seed),
         )
     except DataError as error:
-        report.say(f"No harm could be planted for the gate to catch: {error}")
+        say(f"No harm could be planted for the gate to catch: {error}")
         return
     print_catch(catch)
     told = {"rows": catch_rows(catch), "lines": catch_lines(catch)}

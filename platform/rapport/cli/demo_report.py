@@ -5,76 +5,26 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rapport.cli import printing
 from rapport.cli.conversations import Exchange, Outcome
 from rapport.cli.first_reply import FirstReply
 from rapport.cli.printing import print_rows
+from rapport.cli.running import print_personas
+from rapport.cli.stage_lines import Row, console
 from rapport.cli.verdicts import print_verdict
 
 _SHOWN = 3
-_SIZES = ("turns", "decisions", "feedback", "users", "encoded", "rewards", "k", "tokens", "n")
 
-Row = dict[str, Any]
 Results = Mapping[str, Mapping[str, Any]]
-console = printing.console()
-
-
-def stage_row(label: str, seconds: float, result: Mapping[str, Any]) -> Row:
-    """One line of the stage table: time, runner, sizes, and whether a budget cut it short."""
-    sizes = {key: result[key] for key in _SIZES if isinstance(result.get(key), int)}
-    return {
-        "stage": label,
-        "seconds": round(seconds, 1),
-        "runner": result.get("runner", "one process"),
-        "sizes": ", ".join(f"{key} {value:,}" for key, value in sizes.items()),
-        "stopped by": result.get("stopped_by") or "",
-    }
-
-
-def stage_done(row: Row) -> None:
-    """Say that a stage ended."""
-    console.print(
-        f"[green]✓[/green] {row['stage']:<24} {row['seconds']:>6.1f} s  "
-        f"[dim]{row['runner']}  {row['sizes']}[/dim]",
-        highlight=False,
-    )
-
-
-def say(sentence: str) -> None:
-    """Print one sentence."""
-    console.print(sentence, highlight=False)
 
 
 def first_output(personas: Mapping[str, Any], reply: FirstReply) -> None:
     """Show the personas, and one reply with its arm, probabilities and persona."""
-    rows = [persona_row(card) for card in personas["personas"]]
-    print_rows(rows, title=f"Personas: {personas['k']}, chosen from the data")
+    print_personas(personas)
     chances = ", ".join(f"{arm} {share:.2f}" for arm, share in reply.probabilities.items())
     console.print(f"[bold]Someone writes:[/bold] {reply.message}", highlight=False)
     console.print(f"[bold]Persona:[/bold] {reply.persona_id} ({reply.posterior:.2f})")
     console.print(f"[bold]Arm drawn:[/bold] {reply.arm}  out of  {chances}", highlight=False)
     console.print(f"[bold]{reply.origin}:[/bold] {reply.text}\n", highlight=False)
-
-
-def persona_row(card: Mapping[str, Any]) -> Row:
-    """One line of a card: its words, what the group does, and which replies it takes how."""
-    liked = sorted(card["reactions"], key=lambda found: -found["difference"])
-    clear = [found for found in card["events"] if found["low"] > 0 or found["high"] < 0]
-    return {
-        "persona": card["persona_id"],
-        "users": card["users"],
-        "writes more often": ", ".join(term["term"] for term in card["terms"][:5]),
-        "measured (everybody)": ", ".join(
-            f"{found['name']} {found['mean']:.3g} ({found['everybody']:.3g})" for found in clear
-        ),
-        "reward above everybody's": _differences(liked[:_SHOWN], sign=1),
-        "below": _differences(liked[::-1][:_SHOWN], sign=-1),
-    }
-
-
-def _differences(found: Sequence[Mapping[str, Any]], *, sign: int) -> str:
-    clear = [one for one in found if sign * one["low"] > 0 and sign * one["high"] > 0]
-    return ", ".join(f"{one['name']} {one['difference']:+.2f}" for one in clear)
 
 
 def summary(results: Results, outcome: Outcome, verdict: Mapping[str, Any]) -> None:

@@ -132,6 +132,9 @@ def _recorded(job: Job[Any], desk: Desk, *, name: str, found: Snapshot) -> Itera
     except (KeyboardInterrupt, SystemExit):
         run = replace(run, status="interrupted")
         raise
+    except TooLittleDataError as error:
+        run = replace(run, error=error.code, result=as_json(error.facts))
+        raise
     except RapportError as error:
         run = replace(run, error=error.code)
         raise

@@ -33,7 +33,10 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
         return facts
     if replies.height < LEAST_REPLIES:
         raise TooLittleDataError(
-            "replies of tune users with an arm", replies.height, LEAST_REPLIES, _REMEDY
+            "replies of known kind (arm) to users set aside for tuning",
+            replies.height,
+            LEAST_REPLIES,
+            _REMEDY,
         )
     texts = replies["text"].to_list()
     scorer = StrategyScorer.fit(

@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from rapport.errors import ConfigError, DataError
+from rapport.errors import ConfigError, DataError, TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.pipeline.policies import load_dataset
+from rapport.pipeline.runs import Runs
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.policy import Policy, Scores
 from rapport.release import current
@@ -20,6 +21,15 @@ from rapport.schema import EVENT_TABLES
 from rapport.scratch import replace_text
 
 PURPOSE = "analytics"
+_MAY_LACK = (
+    "compute_rewards",
+    "segment_personas",
+    "train_scorers",
+    "train_adapters",
+    "train_policy",
+    "evaluate_release",
+)
+"""Jobs that a log can be too small for, in their order."""
 SHOWN = "shown"
 """Folder in a home of what a demo showed: replies side by side, the gate at work."""
 
@@ -56,6 +66,24 @@ class Facts:
                 found: dict[str, Any] = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
                 return found
         return None
+
+    @cached_property
+    def skipped(self) -> dict[str, dict[str, Any]]:
+        """What jobs whose last run found too little had too little of, as the error states it."""
+        runs = Runs(self.lake, tenant=self.tenant)
+        last = {job: runs.latest(job) for job in _MAY_LACK}
+        short = {job: run for job, run in last.items() if run and run.result}
+        return {
+            job: run.facts for job, run in short.items() if run.error == TooLittleDataError.code
+        }
+
+    @property
+    def unjudged(self) -> str:
+        """Why there is no verdict, or what would bring one."""
+        if not self.skipped:
+            return "No candidate was judged yet: rapport run."
+        jobs = " and ".join(self.skipped)
+        return f"No candidate was judged: the log is too small for {jobs}, see the advice below."
 
     @property
     def data(self) -> PolicyDataset | None:

@@ -32,7 +32,7 @@ def judged(facts: Facts) -> Section:
     """The verdict in words, with every comparison it rests on."""
     verdict = facts.verdict
     if verdict is None:
-        return Section("The gate's verdict", ["No candidate was judged yet: rapport run."])
+        return Section("The gate's verdict", [facts.unjudged])
     rows = rows_of(verdict)
     return Section("The gate's verdict", _words(verdict, rows), [*_plot(rows), _table(rows)])
 

@@ -27,13 +27,21 @@ def persons(facts: Facts) -> Section:
     title = "Personas"
     folder = facts.part("personas")
     if folder is None:
-        return Section(title, ["None were found yet: rapport run segment_personas."])
+        return Section(title, [_none_yet(facts)])
     cards = json.loads((folder / "cards.json").read_text(encoding="utf-8"))
     lead = [
         f"{len(cards)} personas, chosen from the data. They tell how people write and what they "
-        "answer well to, not what they talk about; every user has a probability of each.",
+        "answer well to, not what they talk about; every user has a probability of each."
+        if len(cards) > 1
+        else "The data tell no groups apart: everybody counts as one persona.",
     ]
     return Section(title, lead, [*_map(facts), _cards(cards)])
+
+
+def _none_yet(facts: Facts) -> str:
+    if "segment_personas" in facts.skipped:
+        return "None were looked for: the log is too small, see the advice above."
+    return "None were found yet: rapport run segment_personas."
 
 
 def moods(facts: Facts) -> Section:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -28,8 +28,8 @@ class Proof:
     effect: float
     dates: Sequence[datetime | None]
     """By group, none where the present rate never gets there."""
-    rates: Sequence[float]
-    """Decisions a day with feedback, by group."""
+    rates: Sequence[float | None]
+    """Decisions a day with feedback, by group; none where the log names no times."""
 
 
 def proof_of(facts: Facts, effect: float = EFFECT) -> Proof | None:
@@ -39,9 +39,9 @@ def proof_of(facts: Facts, effect: float = EFFECT) -> Proof | None:
         return None
     last, rate = _rate(facts)
     everyone = max(powers, key=lambda power: power.n).n
-    rates = [rate * power.n / everyone for power in powers]
+    rates = [None if rate is None else rate * power.n / everyone for power in powers]
     dates = [
-        power.decidable(effect, since=last, per_day=per_day)
+        power.decidable(effect, since=last, per_day=per_day) if per_day is not None else None
         for power, per_day in zip(powers, rates, strict=True)
     ]
     return Proof(powers, off_policy, effect, dates, rates)
@@ -72,17 +72,22 @@ def _powers(facts: Facts) -> tuple[list[Power], bool]:
     ], False
 
 
-def _rate(facts: Facts) -> tuple[datetime, float]:
-    """The log's last moment, and gate users' answered decisions a day lately."""
-    times = facts.events("decisions", "ts")["ts"]
+def _rate(facts: Facts) -> tuple[datetime, float | None]:
+    """The log's last moment, and gate users' answered decisions a day lately.
+
+    None where no decision has a time of its own: made-up times tell no rate.
+    """
+    rows = facts.events("decisions", "ts", "ts_source")
+    times = rows.filter(pl.col("ts_source") != "estimated")["ts"]
     last = times.max()
-    assert isinstance(last, datetime)
+    if not isinstance(last, datetime):
+        return datetime.now(UTC), None
     recent = times.filter(times >= last - timedelta(days=_RATE_DAYS))
     first = recent.min()
     assert isinstance(first, datetime)
     days = max((last - first).total_seconds() / 86_400, 1.0)
-    rows = facts.gate
-    share = float(rows.reported.sum()) / max(len(times), 1) if rows is not None else 1.0
+    judged = facts.gate
+    share = float(judged.reported.sum()) / max(len(times), 1) if judged is not None else 1.0
     return last, len(recent) / days * share
 
 
@@ -133,17 +138,19 @@ def _table(found: Proof) -> Table:
                 power.users,
                 f"±{power.detectable:.3f}",
                 power.needed(found.effect),
-                f"{rate:.1f}",
-                _when(power, date, found.effect),
+                "-" if rate is None else f"{rate:.1f}",
+                _when(power, date, rate, found.effect),
             )
             for power, date, rate in zip(found.powers, found.dates, found.rates, strict=True)
         ],
     )
 
 
-def _when(power: Power, date: datetime | None, effect: float) -> str:
+def _when(power: Power, date: datetime | None, rate: float | None, effect: float) -> str:
     if power.detectable <= effect:
         return "now"
+    if rate is None:
+        return "unknown: the log names no times"
     return f"{date:%Y-%m-%d}" if date else "not within ten years"
 
 
@@ -158,7 +165,7 @@ def as_frame(found: Proof) -> pl.DataFrame:
                 "detectable": power.detectable,
                 "needed": power.needed(found.effect),
                 "per_day": rate,
-                "decidable": _when(power, date, found.effect),
+                "decidable": _when(power, date, rate, found.effect),
             }
             for power, date, rate in zip(found.powers, found.dates, found.rates, strict=True)
         ]

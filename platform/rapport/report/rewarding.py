@@ -31,10 +31,24 @@ def rewards(facts: Facts) -> Section:
     lead = [
         f"Something came back for {share:.0%} of {len(data):,} decisions. A reward weighs what "
         "was reported: ratings, task success, and the change of the sentiment curve.",
-        "Arms were dealt by a policy, not evenly: differences between arms are no proof that the "
-        "arm made them. The gate corrects for that; this plot does not.",
+        _dealt(facts),
     ]
     return Section(title, lead, [plot for plot in plots if plot is not None])
+
+
+def _dealt(facts: Facts) -> str:
+    source = facts.events("decisions", "propensity_source")["propensity_source"]
+    inferred = int((source == "estimated").sum())
+    if inferred * 2 > source.len():
+        return (
+            f"The arms of {inferred:,} decisions were inferred from the replies' words (on ESConv, "
+            "one of three is wrong) and nobody dealt them evenly: differences between arms are "
+            "hints, no proof that the arm made them."
+        )
+    return (
+        "Arms were dealt by a policy, not evenly: differences between arms are no proof that the "
+        "arm made them. The gate corrects for that; this plot does not."
+    )
 
 
 def _plot(name: str, told: str, labels: NDArray[np.str_], data: PolicyDataset) -> Figure | None:

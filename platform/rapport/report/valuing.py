@@ -29,7 +29,7 @@ def value(facts: Facts) -> Section:
     title = "What the policy is worth"
     verdict = facts.verdict
     if verdict is None:
-        return Section(title, ["No policy was judged yet: rapport run."])
+        return Section(title, [facts.unjudged.replace("below", "above")])
     sample = verdict["sample"]
     lead = [
         f"Judged on {verdict['reported']:,} answered decisions of users it learned nothing from. "
