@@ -7,6 +7,7 @@ import typer
 
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, TenantOption, plainly
 from rapport.cli.printing import console, print_rows
+from rapport.errors import ConfigError
 from rapport.home import Home
 from rapport.runner import show
 
@@ -38,7 +39,7 @@ def power(
     json_: JsonOption = False,
 ) -> None:
     """Say which gain or harm this log can show, and when a stated one becomes decidable."""
-    from rapport.errors import ConfigError, TooLittleDataError
+    from rapport.errors import TooLittleDataError
     from rapport.lake import Lake
     from rapport.report.facts import Facts
     from rapport.report.proof import as_frame, proof_of
@@ -106,6 +107,37 @@ def _scorer(home: Path) -> "tuple[AffectScorer, TextEncoder]":
     encoder = load_encoder(ENCODER_URI)
     models = Home(home, make=False).root / "models"
     return load_scorer(models, encoder_id=encoder.encoder_id), encoder
+
+
+@evaluate_app.command(epilog="Example: rapport evaluate replies --home .rapport")
+@plainly
+def replies(
+    tenant: TenantOption = "default",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Most replies read, the newest.")
+    ] = 5000,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Measure the replies that were served: their fit, loops, empty ones, who wrote them."""
+    from rapport.config import ENCODER_URI
+    from rapport.lake import Lake
+    from rapport.measuring.replies import delivered, measure_replies
+    from rapport.text import load_encoder
+
+    opened = _existing(home)
+    found = delivered(Lake(opened.lake), tenant=tenant, limit=limit)
+    _tell(measure_replies(found, load_encoder(ENCODER_URI), home=opened.root), as_json=json_)
+
+
+def _existing(home: Path) -> Home:
+    """Open a home to look into; makes none."""
+    opened = Home(home, make=False)
+    if not opened.root.is_dir():
+        raise ConfigError(
+            "--home", str(home), "no home lies there: name one that a demo or run made"
+        )
+    return opened
 
 
 def _tell(result: "Result", *, as_json: bool) -> None:

@@ -52,6 +52,8 @@ class Result:
     groups: Mapping[str, Group] = field(default_factory=dict)
     release: str | None = None
     notes: tuple[str, ...] = ()
+    sha256: str | None = None
+    """Of what was read, where that is no file of its own."""
 
     @property
     def refused(self) -> bool:
@@ -64,7 +66,7 @@ class Result:
             "task": self.task,
             "data": {
                 "path_name": self.data.name,
-                "sha256": fingerprint(self.data),
+                "sha256": self.sha256 or fingerprint(self.data),
                 "rows": self.rows,
                 "skipped": self.skipped,
             },
