@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @plainly
 def explain(
-    decision_id: Annotated[str, typer.Argument(metavar="DECISION_ID")],
+    decision_id: Annotated[
+        str, typer.Argument(metavar="DECISION_ID", help="Of a reply, or of a row of `decisions`.")
+    ],
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
