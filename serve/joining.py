@@ -49,7 +49,8 @@ class Light:
 def load_reader(config: AppConfig) -> Reader:
     """Load what reads messages and replies: about 90 MB of encoder, and the affect scorer."""
     encoder = load_encoder(config.encoder)
-    return Reader(encoder, load_scorer(home_of(config).root / "models"), Guard(encoder))
+    scorer = load_scorer(home_of(config).root / "models", encoder_id=encoder.encoder_id)
+    return Reader(encoder, scorer, Guard(encoder))
 
 
 def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None = None) -> Light:

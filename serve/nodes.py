@@ -108,7 +108,8 @@ class RemoteReader(Reader):
     def of(cls, handle: DeploymentHandle[Any], config: AppConfig) -> "RemoteReader":
         """Stand in for the reader nodes of a graph; loads no encoder."""
         encoder = RemoteEncoder(handle, model_id(pull(config.encoder)))
-        return cls(handle, encoder, load_scorer(home_of(config).root / "models"))
+        models = home_of(config).root / "models"
+        return cls(handle, encoder, load_scorer(models, encoder_id=encoder.encoder_id))
 
     def read(self, text: str) -> Reading:
         """As `Reader.read`, in one call."""

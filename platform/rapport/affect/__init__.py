@@ -1,5 +1,6 @@
 """Emotion and sentiment of text, the sentiment curve, and the way from feedback to reward."""
 
+from rapport.affect.conversations import ScoredMessage, score
 from rapport.affect.curve import CURVE, CurvePoint, CurveSettings, advance, boost, curve, curves
 from rapport.affect.reward import (
     REWARD,
@@ -24,6 +25,7 @@ __all__ = [
     "CurveSettings",
     "Moods",
     "RewardSettings",
+    "ScoredMessage",
     "StrategyScorer",
     "advance",
     "boost",
@@ -34,5 +36,6 @@ __all__ = [
     "curves",
     "load_scorer",
     "returns",
+    "score",
     "train_affect",
 ]

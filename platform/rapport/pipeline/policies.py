@@ -84,12 +84,13 @@ def load_dataset(
     where = {name: release / name if release else part(home, name) for name in _READ_WITH}
     personas = PersonaModel.load(where["personas"])
     decisions = lake.scan("decisions", purpose="train").filter(pl.col("tenant") == tenant).collect()
+    users = UserEncoder.load(where["encoder"])
     read = read_decisions(
         lake,
         decisions,
         personas=personas,
-        users=UserEncoder.load(where["encoder"]),
-        scorer=load_scorer(home.root / "models"),
+        users=users,
+        scorer=load_scorer(home.root / "models", encoder_id=users.encoder_id),
     )
     layout = Layout.of(personas.names)
     return build_dataset(layout, read.decisions, latest_rewards(lake), readings=read.readings)

@@ -77,7 +77,7 @@ def _sentiment(lake: Lake, home: Home, config: JobConfig) -> pl.DataFrame:
     encoder = load_encoder(config.encoder)
     known = turn_vectors(lake, encoder_id=encoder.encoder_id, tenant=config.tenant)
     ready = told.join(known, on="turn_id", how="semi", maintain_order="left")
-    scorer = load_scorer(home.root / "models")
+    scorer = load_scorer(home.root / "models", encoder_id=encoder.encoder_id)
     scored = []
     if ready.height:
         rows, vectors = aligned(ready, known)

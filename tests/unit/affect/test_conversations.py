@@ -1,0 +1,45 @@
+import pytest
+
+from rapport.affect import REWARD, score
+from rapport.affect.curve import curve
+from rapport.errors import DataError
+
+LOW, ASKED, BETTER = (
+    {"role": "user", "content": "I failed my exam again and feel awful."},
+    {"role": "assistant", "content": "That hurts. What was the hardest part?"},
+    {"role": "user", "content": "I panicked, but talking about it really helps. I feel better."},
+)
+TOLD = [{"role": "system", "content": "Be kind."}, LOW, ASKED, BETTER]
+
+
+def test_messages_of_users_have_a_mood_and_replies_a_reward():
+    system, low, reply, better = score(TOLD, feedback={2: {"rating": 4}})
+    assert (system.sentiment, system.reward) == (None, None)
+    assert low.sentiment is not None
+    assert better.sentiment is not None
+    assert low.sentiment < 0 < better.sentiment
+    assert "sadness" in low.emotions
+    told = curve([low.sentiment, better.sentiment])
+    assert (low.curve, better.curve) == pytest.approx(tuple(told[1:]))
+    # Rating 4 is .5 at weight 1; the curve's gain, scaled, is at most 1 at weight .5.
+    gain = min(REWARD.sentiment_scale * (told[2] - told[1]) / 2, 1.0)
+    assert reply.channels == pytest.approx({"rating": 0.5, "sentiment": gain})
+    assert reply.reward == pytest.approx((0.5 + 0.5 * gain) / 1.5)
+
+
+def test_a_reply_that_nothing_came_back_for_has_no_reward():
+    assert [said.reward for said in score([LOW, ASKED])] == [None, None]
+    assert score([]) == []
+
+
+@pytest.mark.parametrize(
+    ("feedback", "remedy"),
+    [
+        ({0: {"rating": 4}}, "name the place of a reply"),
+        ({9: {"rating": 4}}, "name the place of a reply"),
+        ({1: {"stars": 4}}, "one of rating, thumbs"),
+    ],
+)
+def test_feedback_that_goes_nowhere_is_refused(feedback, remedy):
+    with pytest.raises(DataError, match=remedy):
+        score([LOW, ASKED, BETTER], feedback=feedback)
