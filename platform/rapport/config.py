@@ -115,7 +115,8 @@ def resolve(
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"]) or config_type.__name__
         unknown = first["type"] == "extra_forbidden"
-        remedy = _meant(config_type, setting) if unknown else first["msg"]
+        told = first["msg"].removeprefix("Value error, ")
+        remedy = _meant(config_type, setting) if unknown else told
         raise ConfigError(setting, first["input"], remedy) from error
 
 

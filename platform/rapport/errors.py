@@ -34,6 +34,7 @@ Arguments are the facts, in order: Ray pickles errors by them. Messages never ho
 """
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 
 class RapportError(Exception):
@@ -71,7 +72,9 @@ class UnknownNameError(ConfigError):
 
     def __str__(self) -> str:
         known = ", ".join(self.known[:12]) or "none yet"
-        return f"no {self.kind} is called {self.name!r}; known: {known}"
+        near = get_close_matches(self.name, self.known, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        return f"no {self.kind} is called {self.name!r}; {meant}known: {known}"
 
 
 class UsageError(ConfigError):

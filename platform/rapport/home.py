@@ -28,7 +28,8 @@ class Home:
         store: URL of a store elsewhere; none for the home's own SQLite file.
 
     Raises:
-        ConfigError: A path with a space or another sign that the lake's readers take for an escape.
+        ConfigError: A path with a space or another sign that the lake's readers take for an escape,
+            or where no folder can be made.
     """
 
     def __init__(self, root: Path, *, make: bool = True, store: str | None = None) -> None:
@@ -38,7 +39,11 @@ class Home:
             raise ConfigError("--home", str(self.root), remedy)
         self._make, self._store = make, store
         if make:
-            self.root.mkdir(parents=True, exist_ok=True)
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                remedy = f"no folder can be made there ({error.strerror}): name another one"
+                raise ConfigError("--home", str(self.root), remedy) from error
 
     @property
     def lake(self) -> Path:

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,21 @@ from typing import Any
 
 from rich.console import Console
 
-from rapport.errors import ConfigError, DataError, GateRefusedError, MachineError, RapportError
+from rapport.errors import (
+    ConfigError,
+    DataError,
+    GateRefusedError,
+    MachineError,
+    RapportError,
+    StoppedError,
+    StoreDownError,
+)
 
 Result = Mapping[str, Any]
 _SPACE = "free some space, or name another place (--home, --out)"
 _MODE = "change its owner or mode, or name another place (--home, --out)"
+_MODES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+STORE_REMEDY = "start it, make room on its disk, or correct RAPPORT_STORE"
 _REMEDIES: Mapping[int, str] = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
@@ -29,12 +40,13 @@ _REMEDIES: Mapping[int, str] = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENOMEM: "close other programs, or give it a smaller input",
 }
-_TYPES: Mapping[type[RapportError], str] = {
-    ConfigError: "configuration_error",
-    DataError: "data_error",
-    GateRefusedError: "gate_error",
-    MachineError: "machine_error",
+_TYPES: Mapping[int, str] = {
+    ConfigError.exit_code: "configuration_error",
+    GateRefusedError.exit_code: "gate_error",
+    StoppedError(signal.SIGINT).exit_code: "stopped",
+    StoppedError(signal.SIGTERM).exit_code: "stopped",
 }
+"""By exit code; what else fails is `data_error` or `run_error`."""
 
 
 def command_line(job: str) -> argparse.ArgumentParser:
@@ -69,21 +81,24 @@ def sigterm_unwinds() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def of_machine(error: OSError | MemoryError) -> MachineError | None:
-    """Say what the machine lacks, none for an error that is of another kind."""
+def of_machine(error: OSError | MemoryError) -> MachineError | ConfigError | None:
+    """Say what the machine lacks or forbids, none for an error of another kind."""
     if isinstance(error, MemoryError):
         return MachineError("there is not enough memory", "", _REMEDIES[errno.ENOMEM])
     remedy = _REMEDIES.get(error.errno or 0)
     if remedy is None:
         return None
-    return MachineError((error.strerror or "").lower(), str(error.filename or ""), remedy)
+    reason, place = os.strerror(error.errno or 0).lower(), str(error.filename or "")
+    if error.errno in _MODES:
+        return ConfigError("path", place, f"{reason}; {remedy}")
+    return MachineError(reason, place, remedy)
 
 
 def error_json(error: RapportError) -> dict[str, dict[str, str | None]]:
     """Give an error the shape it has over HTTP: `{"error": {message, type, code, param}}`."""
-    kinds = (name for kind, name in _TYPES.items() if isinstance(error, kind))
+    other = "data_error" if isinstance(error, DataError) else "run_error"
     param = error.setting if isinstance(error, ConfigError) else None
-    told = {"message": str(error), "type": next(kinds, "run_error"), "code": error.code}
+    told = {"message": _said(error), "type": _TYPES.get(error.exit_code, other), "code": error.code}
     return {"error": {**told, "param": param}}
 
 
@@ -92,8 +107,14 @@ def tell(error: RapportError, *, who: str, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(error_json(error)) + "\n")
     else:
-        sys.stderr.write(f"{who}: {error}\n")
+        sys.stderr.write(f"{who}: {_said(error)}\n")
     return error.exit_code
+
+
+def _said(error: RapportError) -> str:
+    """An error's words on one line, with what an operator can do where it is for clients."""
+    remedy = f"; {STORE_REMEDY}" if isinstance(error, StoreDownError) else ""
+    return " ".join(str(error).split()) + remedy
 
 
 def show(result: Result, *, as_json: bool) -> None:

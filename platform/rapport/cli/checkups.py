@@ -3,6 +3,8 @@
 import importlib.metadata
 import importlib.util
 import os
+import re
+import resource
 import shutil
 import socket
 import stat
@@ -15,8 +17,9 @@ from typing import Literal
 import psutil
 
 from rapport.config import ENCODER_URI, LANGUAGE_URI, cache_dir, offline
-from rapport.errors import ModelFetchError, ModelHashError, RapportError
+from rapport.errors import ModelFetchError, ModelHashError, RapportError, StoreDownError
 from rapport.home import Home
+from rapport.runner import STORE_REMEDY
 
 Status = Literal["ok", "note", "fault"]
 """`note`: it works, with a drawback; `fault`: something will fail."""
@@ -26,6 +29,7 @@ MEMORY, DISK = 8 * GIB, 5 * GIB
 """What the demo takes at most, with room."""
 _RAY_FOLDERS = (Path("/tmp/ray"), Path("/tmp"))  # noqa: S108  where Ray leaves its sessions
 _STALE = "ray_current_cluster"
+_GROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,33 @@ def _python() -> Finding:
 
 
 def _machine(home: Path) -> Iterator[Finding]:
-    free = psutil.virtual_memory().available
     cores = psutil.cpu_count() or 1
-    yield _at_least("memory", free, MEMORY, "close other programs, or use fewer users and tokens")
+    yield _at_least(
+        "memory", _memory(), MEMORY, "close other programs, or use fewer users and tokens"
+    )
     where = next(each for each in (home.absolute(), *home.absolute().parents) if each.exists())
     left = shutil.disk_usage(where).free
     yield _at_least("disk", left, DISK, f"free space under {where}, or name another --home")
     status: Status = "ok" if cores >= 2 else "note"
     yield Finding("processors", status, str(cores), "" if cores >= 2 else "trainings will be slow")
+
+
+def _memory() -> int:
+    """Bytes that can still be taken: those free, within the limits of this process and container.
+
+    Source of the names: Linux' cgroup v2, where a container finds its own limit.
+    """
+    free = [psutil.virtual_memory().available]
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most != resource.RLIM_INFINITY:
+        free.append(most - psutil.Process().memory_info().vms)
+    bound = _GROUP / "memory.max"
+    limit = bound.read_text().strip() if bound.exists() else ""
+    if limit.isdigit():
+        kept = re.search(r"^inactive_file (\d+)$", (_GROUP / "memory.stat").read_text(), re.M)
+        used = int((_GROUP / "memory.current").read_text()) - int(kept[1] if kept else 0)
+        free.append(int(limit) - used)
+    return int(max(min(free), 0))
 
 
 def _at_least(check: str, have: int, need: int, remedy: str) -> Finding:
@@ -94,11 +117,13 @@ def _haproxy() -> Finding:
 
 
 def _home(folder: Path) -> Iterator[Finding]:
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        remedy = "change its owner or mode, or name another --home"
+        yield Finding("home", "fault", f"{there} is no folder that can be written", remedy)
+        return
     if not folder.exists():
         yield Finding("home", "ok", f"{folder} is not there yet; the first command makes it")
-        return
-    if not os.access(folder, os.W_OK):
-        yield Finding("home", "fault", f"{folder} cannot be written", "change its owner or mode")
         return
     yield Finding("home", "ok", str(folder.absolute()))
     key = folder / "secret.key"
@@ -174,6 +199,8 @@ def _answers(check: str, ask: Callable[[], str]) -> Finding:
         return Finding(check, "ok", ask())
     except (ModelHashError, ModelFetchError) as error:
         return Finding(check, "fault", str(error), "rapport models pull")
+    except StoreDownError as error:
+        return Finding(check, "fault", str(error), STORE_REMEDY)
     except RapportError as error:
         what, _, remedy = str(error).partition("; ")
         return Finding(check, "fault", what, remedy or "see the message")

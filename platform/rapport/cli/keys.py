@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, plainly
+from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_home, plainly
 from rapport.cli.printing import print_rows
 from rapport.errors import UnknownNameError
 from rapport.governance.access import SCOPES, agents_of, fresh_key, granted, key_hash
-from rapport.home import Home
 from rapport.runner import show
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def revoke(
 def _store(home: Path) -> "Store":
     from rapport.store import open_store
 
-    return open_store(Home(home).store_url)
+    return open_store(opened_home(home).store_url)
 
 
 def _row(key: "ApiKey") -> dict[str, Any]:

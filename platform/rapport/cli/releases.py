@@ -11,7 +11,7 @@ from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_hom
 from rapport.cli.printing import print_rows
 from rapport.cli.switching import disable, enable
 from rapport.cli.verdicts import print_verdict
-from rapport.errors import GateRefusedError, UnknownNameError
+from rapport.errors import ConfigError, GateRefusedError
 from rapport.home import Home
 from rapport.runner import show
 
@@ -74,13 +74,15 @@ def show_(
     `not_retrainable` names the tables whose versions it was made from are gone; `calibration` says
     how the nlp scores kept their word on users their models did not learn from.
     """
-    from rapport.lake import Lake
-    from rapport.pipeline.calibrations import calibrations
-    from rapport.pipeline.versions import not_retrainable
     from rapport.release import read_manifest
 
     opened = Home(home)
     folder = _folder(opened, name)
+    # Seconds of imports, which a name that is none does not wait for.
+    from rapport.lake import Lake
+    from rapport.pipeline.calibrations import calibrations
+    from rapport.pipeline.versions import not_retrainable
+
     found = read_manifest(folder)
     if rebuild:
         _show_rebuild(opened, found, into=into, as_json=json_)
@@ -181,13 +183,12 @@ def _show_rebuild(home: Home, manifest: "Manifest", *, into: Path | None, as_jso
 
 
 def _folder(home: Home, name: str | None) -> Path:
-    from rapport.release import current, find, list_releases
+    from rapport.release import current, find
 
     if name:
         return find(home.releases, name)
     serving = current(home.releases)
     if serving is None:
-        raise UnknownNameError(
-            "release", "CURRENT", [o.release_id for o in list_releases(home.releases)]
-        )
+        remedy = "none serves yet: rapport run makes one, rapport release list shows what there is"
+        raise ConfigError("release", "CURRENT", remedy)
     return serving

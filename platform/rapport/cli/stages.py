@@ -51,13 +51,15 @@ class JobFailedError(RapportError):
 
     code = "job_failed"
 
-    def __init__(self, job: str, status: int, said: str | None = None) -> None:
-        super().__init__(job, status, said)
-        self.job, self.said, self.exit_code = job, said, status if status > 0 else 1
+    def __init__(self, job: str, status: int, told: Mapping[str, str] | None = None) -> None:
+        super().__init__(job, status, told)
+        self.job, self.told, self.exit_code = job, told, status if status > 0 else 1
+        if told:
+            self.code = told["code"]
 
     def __str__(self) -> str:
-        if self.said:
-            return f"{self.job}: {self.said}"
+        if self.told:
+            return f"{self.job}: {self.told['message']}"
         return f"job {self.job!r} ended with exit code {self.exit_code}; its message is above"
 
 
@@ -101,7 +103,7 @@ def run_stage(
     lines = [line for line in printed.splitlines() if line.startswith("{")]
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     if status not in (0, GATE_REFUSED):
-        raise JobFailedError(job, status, result.get("error", {}).get("message"))
+        raise JobFailedError(job, status, result.get("error"))
     return result
 
 

@@ -1,7 +1,10 @@
 """Creating a Delta table, and appending to it exactly once for each version of a writer."""
 
+import os
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -13,6 +16,7 @@ from rapport.errors import UnavailableError
 TRIES = 50
 """How often a commit is tried that others get in the way of."""
 _PAUSE_S = 0.05
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 class Stamp(NamedTuple):
@@ -22,6 +26,19 @@ class Stamp(NamedTuple):
     version: int
     after: int | None = None
     """The writer's latest version must be just this, -1 for none yet; none for any lower one."""
+
+
+@contextmanager
+def disk_faults(uri: str) -> Iterator[None]:
+    """Raise what the disk refused as Python does; Delta's own errors hold it in their words."""
+    try:
+        yield
+    except DeltaError as error:
+        found = _OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), uri) from error
 
 
 def created_once(uri: str, schema: pa.Schema, properties: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from rapport.lake.appends import (
     append_plainly,
     append_surely,
     created_once,
+    disk_faults,
     reached,
 )
 from rapport.lake.care import (
@@ -442,9 +443,10 @@ class Lake:
         """Open a table for a commit beside other writers; create it where it is missing."""
         if table in self._pins.versions:
             raise ConfigError("lake.versions", table, "a pinned table is only read")
-        self._create(table)
-        with self._held(table):
-            yield DeltaTable(self._uri(table))
+        with disk_faults(self._uri(table)):
+            self._create(table)
+            with self._held(table):
+                yield DeltaTable(self._uri(table))
 
     def _create(self, table: str) -> None:
         uri = self._uri(table)

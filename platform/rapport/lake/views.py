@@ -140,7 +140,7 @@ def ask(
         _check_select(connection, query)
         return connection.sql(query, params=params).to_arrow_table()
     except _REFUSALS as error:
-        raise _refused(query, str(error).partition("\n")[0]) from error
+        raise _refused(query, _refusal(error)) from error
     except duckdb.Error as error:
         # Its message may quote a value of the rows.
         raise _refused(query, f"DuckDB could not run it ({type(error).__name__})") from error
@@ -195,6 +195,14 @@ def _check_select(connection: Connection, query: str) -> None:
         # A file in place of a table would come without its purposes.
         if kind == "BASE_TABLE" and set("./") & set(node["table_name"]):
             raise _refused(query, "files cannot be read: name a table")
+
+
+def _refusal(error: duckdb.Error) -> str:
+    """DuckDB's reason with its hint, up to where it shows the query, and what could be named."""
+    lines = str(error).partition("LINE ")[0].split("\n")
+    told = " ".join(line.strip() for line in lines if line.strip())
+    names = ", ".join(sorted({*SCHEMAS, *_TABLES_OF_VIEWS}))
+    return f"{told} Tables and views: {names}" if "Table with name" in told else told
 
 
 def _refused(query: str, remedy: str) -> ConfigError:

@@ -2,9 +2,11 @@
 
 import secrets
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rapport.errors import ConfigError
 from rapport.governance.tenants import TenantPolicy, load_tenants, policy_of
 from rapport.home import Home
 from rapport.ingest import FORMATS, Counts, ingest
@@ -18,9 +20,17 @@ _SHOWN = ("conversation_id", "turn_index", "user_id", "role", "kind", "ts", "ts_
 
 
 def ingest_logs(config: IngestConfig) -> dict[str, Any]:
-    """Ingest and account for every row."""
+    """Ingest and account for every row.
+
+    Raises:
+        ConfigError: Nothing of the input could be read; what it holds lies in quarantine.
+    """
     home = Home(config.home)
-    return _ingested(config, lake_of(config), secret=home.secret())
+    found = _ingested(config, lake_of(config), secret=home.secret())
+    if found.get("unread"):
+        reasons = ", ".join(f"{reason} ({n})" for reason, n in [*found["reasons"].items()][:3])
+        raise ConfigError("paths", _shown(config.paths), f"{found['note']}; quarantined: {reasons}")
+    return found
 
 
 def preview_logs(config: IngestConfig) -> dict[str, Any]:
@@ -53,15 +63,20 @@ def _ingested(config: IngestConfig, lake: Lake, *, secret: bytes) -> dict[str, A
     return {**counts.as_dict(), **_withheld(config, policy), **_unread(counts)}
 
 
-def _unread(counts: Counts) -> dict[str, str]:
+def _shown(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def _unread(counts: Counts) -> dict[str, str | bool]:
     """What to say of an input of which nothing could be read."""
     tables = [tally for name, tally in counts.tables.items() if name in SCHEMAS]
     if not counts.quarantine.read or any(tally.kept + tally.duplicate for tally in tables):
         return {}
     others = ", ".join(sorted(set(FORMATS) - {counts.format}))
     return {
+        "unread": True,
         "note": f"nothing of it could be read as {counts.format}; if it is of another format, name "
-        f"that: {others}; if its fields have other names, give a --mapping"
+        f"that: {others}; if its fields have other names, give a --mapping",
     }
 
 
