@@ -67,7 +67,8 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
     if writer is None:
         raise ConfigError("upstream", None, "attach one, or give a writer")
     store = open_store(home.store_url)
-    bundles, minds = Bundles(home.releases), Minds(store, reader.encoder.encoder_id)
+    encoder_id = reader.encoder.encoder_id
+    bundles, minds = Bundles(home.releases), Minds(store, encoder_id)
     tenants, metrics = load_tenants(home.tenants), Metrics()
     committer = GroupCommitter(store, seconds=metrics.commit.observe)
     parties = Parties(
@@ -76,7 +77,7 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
         tenants=tenants,
         base_model=upstream.model if upstream else config.base_model,
     )
-    ledger = Ledger(committer, parties, minds, lease_s=config.lease_s)
+    ledger = Ledger(committer, parties, encoder_id=encoder_id, lease_s=config.lease_s)
     exchanges = Exchanges(
         bundles=bundles,
         store=store,
@@ -96,7 +97,7 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
         minds=minds,
         bundles=bundles,
         releases=home.releases,
-        encoder_id=reader.encoder.encoder_id,
+        encoder_id=encoder_id,
     )
     gateway = Gateway(
         exchanges=exchanges,

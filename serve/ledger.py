@@ -15,10 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from rapport.errors import RapportError, UnavailableError
 from rapport.store import Change, Episode, GroupCommitter, Store
 
-from .minds import Minds
 from .parties import Parties
 from .plan import Plan
-from .rows import decision_row, reply_turn, user_turn
+from .rows import decision_row, mind_after, reply_turn, user_turn
 from .speech import Speech
 
 LATE = 1024
@@ -29,9 +28,9 @@ class Ledger:
     """Write decisions and their turns through the group commit of this process."""
 
     def __init__(
-        self, committer: GroupCommitter, parties: Parties, minds: Minds, *, lease_s: float
+        self, committer: GroupCommitter, parties: Parties, *, encoder_id: str, lease_s: float
     ) -> None:
-        self._committer, self._parties, self._minds = committer, parties, minds
+        self._committer, self._parties, self._encoder_id = committer, parties, encoder_id
         self._lease = timedelta(seconds=lease_s)
         self._closing: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
@@ -106,7 +105,9 @@ class Ledger:
         rows = [*_said(plan), *_replied(plan, speech)]
         rows.insert(0, ("decisions", decision_row(plan, speech)))
         return Change.of(
-            rows, episodes=self._continued(plan, speech), minds=self._minds.after(plan)
+            rows,
+            episodes=self._continued(plan, speech),
+            minds=mind_after(plan, self._encoder_id),
         )
 
     def _opening(self, plan: Plan, speech: Speech) -> Change:
@@ -114,7 +115,7 @@ class Ledger:
             _said(plan),
             opens=decision_row(plan, speech),
             until=None if plan.deferred else datetime.now(UTC) + self._lease,
-            minds=self._minds.after(plan),
+            minds=mind_after(plan, self._encoder_id),
         )
 
     def _ending(self, plan: Plan, speech: Speech) -> Change:

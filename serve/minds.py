@@ -6,7 +6,6 @@ every gateway knows the same.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,6 @@ from rapport.store import MindState, Store
 from rapport.users.encoder import UserEncoder
 
 from .reading import Reading
-
-if TYPE_CHECKING:
-    from .plan import Plan
 
 START = CurvePoint()
 
@@ -83,27 +79,6 @@ class Minds:
         if behind or mind.vector is None:
             return replace(mind, vector=known.vector, last_ts=known.last_event_ts)
         return mind
-
-    def after(self, plan: "Plan") -> list[MindState]:
-        """What is to be kept of a user after an exchange: nothing where he did not agree to it."""
-        party, mind = plan.party, plan.mind
-        agreed = party.known and party.allows("memory") and not plan.crisis
-        if not plan.asked.speaks:  # what he said last was taken in when he said it
-            return []
-        if mind is None or mind.last_ts is None or not agreed:
-            return []
-        return [
-            MindState(
-                tenant=party.tenant,
-                user_id=party.user_id,
-                encoder_id=self._encoder_id,
-                last_ts=mind.last_ts,
-                vector=mind.vector,
-                episode_id=mind.episode_id,
-                curve=(mind.curve.value, mind.curve.scale, mind.curve.count),
-                last_arm=plan.arm.name if plan.arm else None,
-            )
-        ]
 
 
 def _mind(state: MindState) -> Mind:

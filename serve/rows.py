@@ -7,6 +7,7 @@ from typing import Any
 from rapport.governance.redaction import redact
 from rapport.policy.recall import SENTIMENT, to_features
 from rapport.schema import CRISIS_FACET, CRISIS_TEXT
+from rapport.store import MindState
 
 from .deferral import DEFERRED
 from .plan import Plan
@@ -81,6 +82,28 @@ def reply_turn(plan: Plan, speech: Speech) -> dict[str, Any]:
     arm = plan.arm.name if plan.arm and speech.delivered != "tool_call" else None
     text = speech.text or None
     return turn_row(plan.party, plan.episode, role="assistant", text=text, arm=arm)
+
+
+def mind_after(plan: Plan, encoder_id: str) -> list[MindState]:
+    """What is to be kept of a user after an exchange: nothing where he did not agree to it."""
+    party, mind = plan.party, plan.mind
+    agreed = party.known and party.allows("memory") and not plan.crisis
+    if not plan.asked.speaks:  # what he said last was taken in when he said it
+        return []
+    if mind is None or mind.last_ts is None or not agreed:
+        return []
+    return [
+        MindState(
+            tenant=party.tenant,
+            user_id=party.user_id,
+            encoder_id=encoder_id,
+            last_ts=mind.last_ts,
+            vector=mind.vector,
+            episode_id=mind.episode_id,
+            curve=(mind.curve.value, mind.curve.scale, mind.curve.count),
+            last_arm=plan.arm.name if plan.arm else None,
+        )
+    ]
 
 
 def response_block(plan: Plan, speech: Speech) -> dict[str, Any]:
