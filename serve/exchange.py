@@ -5,18 +5,16 @@ k candidates -> the reply -> guard out -> `ledger.py`: decision, turns and outbo
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 
-from rapport.errors import ServingError, StoreDownError
-from rapport.governance.guard import crisis_reply
+from rapport.errors import StoreDownError
 from rapport.store import Store
 
 from .answer import Answer
 from .builtin import check_builtin
 from .bundle import Bundles
-from .errors import named
+from .hearing import Hearing
 from .holding import Chunk
 from .ledger import Ledger
 from .minds import Minds
@@ -25,11 +23,9 @@ from .plan import Plan
 from .planner import Planner
 from .ranking import Ranking, Writer
 from .reading import Reader
-from .records import Party
 from .rows import response_block
 from .saying import DEADLINE_S, Saying
 from .speech import Speech
-from .style import settled
 from .wire import ChatRequest, Mode
 
 
@@ -53,6 +49,9 @@ class Exchanges:
     ) -> None:
         self.store, self.bundles, self.ledger = store, bundles, ledger
         self.reader, self._parties = reader, parties
+        self.hearing = Hearing(
+            bundles=bundles, store=store, reader=reader, parties=parties, upstream=upstream
+        )
         self.planner = Planner(minds, explore=explore, mode=mode)
         self._upstream = upstream
         self._ranking = Ranking(writer, reader, deadline_s=deadline_s)
@@ -98,87 +97,21 @@ class Exchanges:
             chunks=chunks,
         )
 
-    def model_names(self) -> list[str]:
-        """Return what `model` may name."""
-        bundle, base = self.bundles.now, self._parties.base_model
-        personas = [name for name in bundle.personas if bundle.release_id]
-        adapters = [] if self._upstream else [f"{base}:{name}" for name in bundle.adapters]
-        names = ["rapport", *(f"rapport:{name}" for name in personas), base, *adapters]
-        return list(dict.fromkeys(names))  # an upstream's model may be called so too
-
     def _decided(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
         if self._upstream is None:
             check_builtin(asked)
-        plan = self.heard(tenant, asked, header_user, silent=self._upstream is not None)
+        plan = self.hearing.heard(tenant, asked, header_user, silent=self._upstream is not None)
         if plan.crisis:
             return plan
         if self._upstream:
             plan = replace(plan, upstream=self._upstream, origin="upstream")
         return self.planner.decided(plan)
 
-    def heard(
-        self, tenant: str, asked: ChatRequest, header_user: str | None, *, silent: bool = False
-    ) -> Plan:
-        """Take a message in: whose it is, where it stands, what it says; a crisis comes first.
-
-        Args:
-            tenant: Of the key.
-            asked: The request.
-            header_user: User named in a header.
-            silent: Whether it may hold no words of a user.
-
-        Raises:
-            ServingError: The request asks for what cannot be.
-        """
-        plan = self._read(self._parties, tenant, asked, header_user, silent=silent)
-        if plan.crisis:
-            return plan
-        return replace(plan, style=settled(asked.style, self._preferences(plan.party)))
-
-    def _read(
-        self,
-        parties: Parties,
-        tenant: str,
-        asked: ChatRequest,
-        header_user: str | None,
-        *,
-        silent: bool,
-    ) -> Plan:
-        started = time.monotonic()
-        if not asked.said.strip() and not silent:
-            raise ServingError("messages: there is no user message with text", "messages")
-        if asked.model not in self.model_names():
-            raise ServingError(f"model {named(asked.model)} is not served; see /v1/models", "model")
-        bundle = self.bundles.now
-        party = parties.party(tenant, asked, header_user)
-        episode = parties.episode(party, asked)
-        party = parties.settled(party, episode)
-        reading = self.reader.read(asked.said)
-        plan = Plan(
-            asked=asked,
-            bundle=bundle,
-            party=party,
-            episode=episode,
-            reading=reading,
-            said=asked.said,
-            base_model=self._parties.base_model,
-            started=started,
-        )
-        if reading.verdict.kind == "crisis":
-            return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))
-        return plan
-
     def _unlogged(self, tenant: str, asked: ChatRequest, header_user: str | None) -> Plan:
         """Plan the plain reply while nothing can be read from the store or written there."""
-        parties, silent = self._parties.without_store(), self._upstream is not None
-        plan = self._read(parties, tenant, asked, header_user, silent=silent)
+        hearing, silent = self.hearing.without_store(), self._upstream is not None
+        plan = hearing.taken(tenant, asked, header_user, silent=silent)
         return replace(plan, unlogged=True)
-
-    def _preferences(self, party: Party) -> Mapping[str, str]:
-        if not party.known or party.protected or not party.allows("memory"):
-            return {}
-        profile = self.store.user(party.tenant, party.user_id)
-        return dict(profile["preferences"]) if profile else {}
 
     async def _streamed(self, plan: Plan, speech: Speech) -> AsyncGenerator[Sequence[Chunk]]:
         """Open the decision once the engine has answered, then let the reply out as it comes.

@@ -140,7 +140,7 @@ class Gateway:
 
     async def models(self) -> Response:
         """List what `model` may name: route, pin a persona, the base, the base with an adapter."""
-        names = self._exchanges.model_names()
+        names = self._exchanges.hearing.model_names()
         entry = {"object": "model", "created": 0, "owned_by": "rapport"}
         return JSONResponse({"object": "list", "data": [{"id": name, **entry} for name in names]})
 

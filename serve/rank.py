@@ -71,7 +71,7 @@ class Ranks:
         return await asyncio.to_thread(self._activate, tenant, decision_id)
 
     def _planned(self, tenant: str, asked: RankRequest, header_user: str | None) -> Plan:
-        plan = self._exchanges.heard(tenant, asked.as_chat(), header_user)
+        plan = self._exchanges.hearing.heard(tenant, asked.as_chat(), header_user)
         if plan.crisis:
             return plan
         plan = self._chosen(self._exchanges.planner.recalled(plan), asked)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rapport.cli.deciding import decide
 from rapport.cli.doctoring import doctor
 from rapport.cli.evaluating import evaluate_app
 from rapport.cli.explaining import explain
@@ -59,6 +60,7 @@ app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.add_typer(evaluate_app, name="evaluate")
 app.command(epilog="Example: rapport explain 01a214af-4ec9-7f11-bbdd-c9f758bbd204")(explain)
+app.command(epilog='Example: rapport decide "I keep failing my exams." --user ann')(decide)
 models_app = typer.Typer(
     help="Models: pinned, hashed, cached.",
     epilog="Example: rapport models pull",

@@ -39,6 +39,11 @@ def explain(
 def print_explanation(told: "Explanation") -> None:
     """Print an explanation for people."""
     console().print(told.summary, highlight=False, markup=False)
+    if told.chance is None and len(told.candidates) == 1:
+        text = told.candidates[0].text
+        if text:
+            console().print(f"Reply: {text}", highlight=False, markup=False)
+        return
     print_rows(candidate_rows(told), title="Candidates")
     effects = effect_rows(told)
     if effects:
@@ -53,20 +58,35 @@ def print_explanation(told: "Explanation") -> None:
 def candidate_rows(told: "Explanation") -> list[dict[str, Any]]:
     """One row a candidate, likeliest first."""
     every = sorted(told.candidates, key=lambda each: -each.probability)
+    texts = sum(each.text is not None for each in every) > 1
     return [
         {
             "": "->" if each.drawn else "",
             "reply": each.arm or each.candidate_id,
-            "fits (nlp)": each.nlp,
-            "earns (rec)": each.rec,
-            "score": each.score,
-            "by score": each.share,
-            "by chance": each.floor,
-            "probability": each.probability,
+            **({"text": _cut(each.text)} if texts else {}),
+            "fits (nlp)": fixed(each.nlp),
+            "earns (rec)": fixed(each.rec),
+            "by score": percent(each.share),
+            "by chance": percent(each.floor),
+            "probability": percent(each.probability),
             "kept out": _kept_out(each),
         }
         for each in every
     ]
+
+
+def percent(share: float | None, sign: str = "") -> str | None:
+    """A share as per cent to one tenth."""
+    return None if share is None else f"{share:{sign}.1%}"
+
+
+def fixed(value: float | None, sign: str = "") -> str | None:
+    """A number to three decimals."""
+    return None if value is None else f"{value:{sign}.3f}"
+
+
+def _cut(text: str | None, width: int = 48) -> str | None:
+    return text if text is None or len(text) <= width else f"{text[:width]}..."
 
 
 def _kept_out(candidate: "Candidate") -> str | None:
@@ -86,9 +106,9 @@ def effect_rows(told: "Explanation") -> list[dict[str, Any]]:
         {
             "known": name_of(part.group),
             "value": part.value,
-            "log nlp": effect.nlp,
-            "rec": effect.rec,
-            "probability": effect.probability,
+            "log nlp": fixed(effect.nlp, sign="+"),
+            "rec": fixed(effect.rec, sign="+"),
+            "probability": percent(effect.probability, sign="+"),
         }
         for part in told.contributions.groups
         for effect in part.candidates

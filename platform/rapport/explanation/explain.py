@@ -50,6 +50,7 @@ def explain(
     *,
     affect: bool = True,
     history: Sequence[Switch] = (),
+    logged: bool = True,
 ) -> Explanation:
     """Explain a decision. A few milliseconds, most of them to read the release's policy.
 
@@ -61,6 +62,7 @@ def explain(
         releases: Folder of releases.
         affect: Whether who asks may read what was inferred of people.
         history: Turns of the switches, oldest first.
+        logged: False for what would be decided; such a row has no seed, and takes the likeliest.
     """
     opened = reads_affect(row, opened=affect)
     row = readable(row, opened=affect)
@@ -73,7 +75,7 @@ def explain(
         again = _again(policy, scored)
     why = not_drawn(row, scored=scored is not None)
     explanation = Explanation(
-        decision_id=row["decision_id"],
+        decision_id=row["decision_id"] if logged else None,
         episode_id=row["episode_id"],
         ts=row["ts"].isoformat(),
         agent_id=row["agent_id"],

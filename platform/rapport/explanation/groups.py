@@ -82,7 +82,7 @@ def _values(case: Case) -> dict[str, str]:
     layout, shares = case.policy.layout, known.posterior[0]
     likeliest = layout.personas[int(shares.argmax())]
     before = int(known.previous_arm[0])
-    heard = f"{likeliest} {shares.max():.2f}, after {known.n_eff[0]:.3g} turns that still count"
+    heard = f"{likeliest} {shares.max():.2f}, from {known.n_eff[0]:.3g} turn(s) that still count"
     return {
         "persona": heard,
         "mood": f"sentiment {known.sentiment[0]:+.2f}{_strongest(known)}",

@@ -6,14 +6,15 @@ from rapport.explanation.chances import EXACT
 from rapport.explanation.shape import Candidate, Chance, Contribution, Explanation, Model
 
 _NAMES = {
-    "persona": "who the user is taken for",
+    "persona": "the persona",
     "mood": "the message's mood",
     "curve": "the sentiment curve",
-    "turn": "where the conversation stands",
+    "turn": "the place in the conversation",
     "previous_arm": "the reply before",
-    "words": "the words of the message",
+    "words": "the message's words",
 }
 _WORTH_SAYING = 0.005
+"""Of a probability, and of rec."""
 
 
 def name_of(group: str) -> str:
@@ -38,23 +39,29 @@ def _sentences(told: Explanation) -> Iterator[str]:
 
 
 def _drawn(told: Explanation, chance: Chance) -> Iterator[str]:
-    count = sum(each.kept_out is None for each in told.candidates)
     yield _who(told)
-    verb = "would have drawn" if told.mode.code == "observe" else "drew"
-    named = _called(_taken(told))
-    yield (
-        f"Among {count} possible replies the policy {verb} {named!r}, which had a probability of "
-        f"{chance.propensity:.1%}{_compared(told, chance)}."
-    )
+    yield _choice(told, chance)
     yield from _scores(told, chance)
     yield from _without(told, chance)
     if told.mode.code == "observe":
-        yield "Mode observe: the plain reply went out and this was only logged."
-    elif told.delivered.code != "full":
+        yield "Mode observe: the plain reply goes out and this is only logged."
+    elif told.delivered.code not in ("full", "pinned"):
         yield f"Delivered as {told.delivered.code}: {told.delivered.meaning}."
     kept = sum(each.kept_out is not None for each in told.candidates)
     if kept:
         yield f"{kept} more stayed out of the draw."
+
+
+def _choice(told: Explanation, chance: Chance) -> str:
+    count = sum(each.kept_out is None for each in told.candidates)
+    named, share = _called(_taken(told)), f"{chance.propensity:.1%}"
+    if told.decision_id is None:
+        return f"Of {count} possible replies {named!r} is the likeliest, with {share}."
+    verb = "would have drawn" if told.mode.code == "observe" else "drew"
+    return (
+        f"Among {count} possible replies the policy {verb} {named!r}, which had a probability of "
+        f"{share}{_compared(told, chance)}."
+    )
 
 
 def _who(told: Explanation) -> str:
@@ -62,7 +69,7 @@ def _who(told: Explanation) -> str:
     if persona is None:
         return "The user was taken for nobody in particular."
     if persona.pinned:
-        return f"The request named the persona {persona.persona_id}."
+        return f"As was asked, the user was taken for {persona.persona_id}."
     return (
         f"The user was taken for {persona.persona_id}, whose probability lay "
         f"{persona.margin or 0:.2f} above the next persona's."
@@ -122,7 +129,21 @@ def _without(told: Explanation, chance: Chance) -> Iterator[str]:
     if said:
         yield f"Its probability would have been: {'; '.join(said)}."
     else:
-        yield "Nothing known of the user or the message moved its probability by half a per cent."
+        yield "Nothing that was known moved its probability by half a per cent."
+    yield from _earned(told, chance)
+
+
+def _earned(told: Explanation, chance: Chance) -> Iterator[str]:
+    """What moved its expected reward most."""
+    earned = [
+        (effect.rec, part.group)
+        for part in told.contributions.groups
+        for effect in part.candidates
+        if effect.candidate_id == chance.candidate_id and effect.rec is not None
+    ]
+    most, group = max(earned, key=lambda pair: abs(pair[0]), default=(0.0, "persona"))
+    if abs(most) >= _WORTH_SAYING:
+        yield f"What counted most for its expected reward is {name_of(group)}: {most:+.3f}."
 
 
 def _effect(part: Contribution, candidate_id: str) -> float:
