@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ from rapport.cli.options import (
     opened_home,
     plainly,
 )
+from rapport.cli.previewing import print_preview
 from rapport.cli.printing import console, print_ingested, print_rows
 from rapport.cli.releases import release_app
 from rapport.cli.reporting import report
@@ -151,17 +152,7 @@ def _preview(home: Path, sets: list[str], *, as_json: bool) -> None:
     if as_json:
         show(found, as_json=True)
         return
-    print_ingested(found)
-    print_rows([_cut(row) for row in found["turns"]], title="The first turns, as mapped")
-    console().print("Nothing was written.")
-
-
-def _cut(row: dict[str, Any], width: int = 60) -> dict[str, str]:
-    """A row with long values cut."""
-    plain = {name: "-" if value is None else str(value) for name, value in row.items()}
-    return {
-        name: text if len(text) <= width else f"{text[:width]}..." for name, text in plain.items()
-    }
+    print_preview(found)
 
 
 @app.command(epilog="Example: rapport run embed_users --set threshold_rows=1000")

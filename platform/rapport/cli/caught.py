@@ -1,6 +1,5 @@
-"""What the demo prints of the gate at work: an honest gain, a planted harm, and the truth."""
+"""What the demo tells of the gate at work: an honest gain, a planted harm, and the truth."""
 
-from rapport.cli.printing import print_rows
 from rapport.cli.verdicts import signed
 from rapport.pipeline.catching import AVERAGE, Catch, Shown
 
@@ -27,18 +26,6 @@ def catch_lines(catch: Catch) -> list[str]:
         key=lambda group: catch.honest.row(group).estimate or 0.0,
     )
     return [_line(catch.honest, worst), _line(catch.harmful, catch.victim)]
-
-
-def print_catch(catch: Catch) -> None:
-    """Print both policies with what the gate saw and what is true."""
-    from rich.console import Console
-
-    console = Console()
-    print_rows(catch_rows(catch), title="The gate at work: two policies from the same log")
-    for line in catch_lines(catch):
-        console.print(line, highlight=False)
-    for reason in catch.harmful.verdict.reasons:
-        console.print(f"  refused because: {reason}", highlight=False)
 
 
 def _line(shown: Shown, group: str) -> str:

@@ -53,14 +53,23 @@ class Conversations:
         started = time.monotonic()
         self._each = -(-self._wanted // len(users))
         with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(self._converse, users))
+            try:
+                list(pool.map(self._converse, users))
+            except BaseException:  # stopped: nobody says more than what he is saying
+                self._until = 0.0
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         self.outcome.seconds = time.monotonic() - started
         return self.outcome
 
     def ranked_list(self, user: SimulatedUser) -> list[dict[str, Any]]:
-        """Ask for one reply in mode `rerank` and return its candidates, best product first."""
+        """Ask for one reply in mode `rerank` and return its candidates, best product first.
+
+        A dry run, as `side_by_side`: it leaves no trace.
+        """
         said: Messages = [{"role": "user", "content": user.first_message()}]
-        extra = {"rapport::mode": "rerank", "rapport::explain": True}
+        how = {"rapport::mode": "rerank", "rapport::explain": True}
+        extra = {**how, "rapport::dryrun": True}
         _, block = self._ask(user, said, extra)
         rows = [
             {

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from rapport.cli.conversations import Exchange, Outcome
-from rapport.cli.first_reply import FirstReply
+from rapport.cli.demo_journal import when
+from rapport.cli.log_sample import Sample
 from rapport.cli.printing import print_rows
-from rapport.cli.running import print_personas
-from rapport.cli.stage_lines import Row, console
+from rapport.cli.stage_lines import Row, console, say
 from rapport.cli.verdicts import print_verdict
 
 _SHOWN = 3
@@ -17,22 +19,52 @@ _SHOWN = 3
 Results = Mapping[str, Mapping[str, Any]]
 
 
-def first_output(personas: Mapping[str, Any], reply: FirstReply) -> None:
-    """Show the personas, and one reply with its arm, probabilities and persona."""
-    print_personas(personas)
-    chances = ", ".join(f"{arm} {share:.2f}" for arm, share in reply.probabilities.items())
-    console.print(f"[bold]Someone writes:[/bold] {reply.message}", highlight=False)
-    console.print(f"[bold]Persona:[/bold] {reply.persona_id} ({reply.posterior:.2f})")
-    console.print(f"[bold]Arm drawn:[/bold] {reply.arm}  out of  {chances}", highlight=False)
-    console.print(f"[bold]{reply.origin}:[/bold] {reply.text}\n", highlight=False)
+def sample(found: Sample) -> None:
+    """Show how much a log holds, and one conversation of it."""
+    mean = "" if found.rating is None else f", on average {found.rating:.2f}"
+    console.print(
+        f"The log holds {found.messages:,} messages of {found.users:,} users in "
+        f"{found.conversations:,} conversations, and {found.ratings:,} ratings{mean}. One of them:",
+        highlight=False,
+    )
+    for role, text in found.lines:
+        console.print(f"  {role:<9} {text}", highlight=False, markup=False)
+    if found.rated is not None:
+        console.print(f"  [dim]rated {found.rated:g}[/dim]", highlight=False)
+    console.print()
+
+
+def first_reply(reply: Mapping[str, Any]) -> None:
+    """Show one reply with its arm, probabilities and persona."""
+    chances = ", ".join(f"{arm} {share:.2f}" for arm, share in reply["probabilities"].items())
+    persona = f"{reply['persona_id']} ({reply['posterior']:.2f})"
+    lines = {
+        "Someone writes:": reply["message"],
+        "Persona:": persona,
+        "Arm drawn:": f"{reply['arm']}  out of  {chances}",
+        f"{reply['origin']}:": reply["text"],
+    }
+    for head, said in lines.items():
+        console.print(f"[bold]{head}[/bold] {escape(said)}", highlight=False)
+    console.print()
+
+
+def caught(told: Mapping[str, Any]) -> None:
+    """Show the gate at work on two planted policies, with what is true; or why it could not be."""
+    if "none" in told:
+        say(told["none"])
+        return
+    print_rows(told["rows"], title="The gate at work: two policies from the same log")
+    for line in (*told["lines"], *(f"  refused because: {why}" for why in told["reasons"])):
+        say(line)
 
 
 def summary(results: Results, outcome: Outcome, verdict: Mapping[str, Any]) -> None:
     """Print what was learned and what was served."""
     adapters(results["train_adapters"])
     policy(results["train_policy"], results["evaluate_release"])
-    console.print(f"\nRelease published: {results['promote_release'].get('release')}")
-    conversations(outcome)
+    say(f"\nRelease published: {results['promote_release'].get('release')}")
+    conversations(outcome, results["conversations"])
     ranked_list(outcome.ranked)
     gate_verdict(verdict, title="The gate on the second policy, after what was served")
 
@@ -68,8 +100,8 @@ def gate_verdict(verdict: Mapping[str, Any], *, title: str) -> None:
     print_rows(sources, title="Gate users' decisions by source")
 
 
-def conversations(outcome: Outcome) -> None:
-    """Print three conversations and what became of all of them."""
+def conversations(outcome: Outcome, told: Mapping[str, Any]) -> None:
+    """Print three conversations, where some were held now, and what became of all of them."""
     by_user: dict[str, list[Exchange]] = {}
     for exchange in outcome.exchanges:
         by_user.setdefault(exchange.user, []).append(exchange)
@@ -77,16 +109,17 @@ def conversations(outcome: Outcome) -> None:
         console.print(f"\n[bold]Conversation with {user}[/bold]")
         for exchange in exchanges[:_SHOWN]:
             block = exchange.decision
-            told = f"{block['persona_id']}, {block['arm']}, {block['origin']}"
-            told += f", propensity {block['propensity']:.3f}, {block['mode']}"
-            console.print(f"  user   {exchange.message}", highlight=False)
-            console.print(f"  reply  {exchange.reply}  [dim]({told})[/dim]", highlight=False)
-    count = len(outcome.exchanges)
-    console.print(
-        f"\n{count} decisions served over HTTP in {outcome.seconds:.0f} s to "
-        f"{len(by_user)} users, {outcome.feedback} pieces of feedback, "
-        f"{len(outcome.failures)} failed requests",
-        highlight=False,
+            told_of = f"{block['persona_id']}, {block['arm']}, {block['origin']}"
+            told_of += f", propensity {block['propensity']:.3f}, {block['mode']}"
+            reply = f"{escape(exchange.reply)}  [dim]({told_of})[/dim]"
+            console.print(f"  user   {escape(exchange.message)}", highlight=False)
+            console.print(f"  reply  {reply}", highlight=False)
+    earlier = f" on {when(told['at'])}" if "at" in told else ""
+    before = f" (and {told['before']} before the demo was stopped)" if told["before"] else ""
+    say(
+        f"\n{told['decisions']} decisions served over HTTP{earlier} in {told['seconds']:.0f} s to "
+        f"{told['users']} users{before}, {told['feedback']} pieces of feedback, "
+        f"{told['failed']} failed requests"
     )
 
 
@@ -96,11 +129,15 @@ def ranked_list(ranked: Sequence[Row]) -> None:
 
 
 def stage_table(stages: Sequence[Row], seconds: float) -> None:
-    """Print every stage's time, runner and sizes."""
-    print_rows(stages, title=f"Stages: {seconds / 60:.1f} minutes in all")
+    """Print every stage's time, runner and sizes, and how many were reused."""
+    reused = sum(bool(row.get("reused")) for row in stages)
+    shown = [{name: value for name, value in row.items() if name != "reused"} for row in stages]
+    title = f"Stages: {seconds / 60:.1f} minutes in all"
+    print_rows(shown, title=f"{title}, {reused} of {len(stages)} reused" if reused else title)
 
 
-def as_json(results: Results, outcome: Outcome) -> None:
+def as_json(results: Results) -> None:
     """Print the results as one JSON object."""
-    served = {"decisions": len(outcome.exchanges), "feedback": outcome.feedback}
+    talks = results["conversations"]
+    served = {name: talks[name] for name in ("decisions", "feedback")}
     sys.stdout.write(json.dumps({**results, "served": served}, default=str) + "\n")

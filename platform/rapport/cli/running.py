@@ -78,8 +78,9 @@ def print_advice(home: Home, *, tenant: str = "default") -> None:
         console().print("\n[bold]Advice on this log[/bold]")
     for advice in found:
         _print_one(advice)
-    serves = " and `rapport serve` answers with its release" if facts.release else ""
-    say(f"\nNext: `rapport report` writes the page about this log{serves}.")
+    serves = ", `rapport serve` answers with its release" if facts.release else ""
+    if facts.lake.rows("turns"):
+        say(f"\nNext: `rapport report` writes the page about this log{serves}.")
 
 
 def _print_one(advice: "Advice") -> None:

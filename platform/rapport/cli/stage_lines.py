@@ -28,7 +28,8 @@ def stage_row(label: str, seconds: float, result: Mapping[str, Any]) -> Row:
 
 def stage_done(row: Row) -> None:
     """Say that a stage ended, or had nothing to do."""
-    mark = "[cyan]=[/cyan]" if row["runner"] == "unchanged" else "[green]✓[/green]"
+    idle = row.get("reused") or row["runner"] == "unchanged"
+    mark = "[cyan]=[/cyan]" if idle else "[green]✓[/green]"
     line = f"{mark} {row['stage']:<24} {row['seconds']:>6.1f} s  "
     console.print(f"{line}[dim]{row['runner']}  {row['sizes']}[/dim]", highlight=False)
 

@@ -138,7 +138,10 @@ def run_stages(
 def skipped_for(job: str, skipped: Collection[str]) -> str | None:
     """Why a job is skipped after others were, none where nothing it needs is missing."""
     missing = [needed for needed in NEEDS.get(job, ()) if needed in skipped]
-    return f"it needs {' and '.join(missing)}, skipped above" if missing else None
+    if not missing:
+        return None
+    named = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+    return f"it needs {named}, skipped above"
 
 
 def settings_for(job: str, sets: Sequence[str]) -> list[str]:
@@ -163,7 +166,7 @@ def _to_its_end(command: Sequence[str], environment: dict[str, str]) -> tuple[in
             text=True,
             env=environment,
             start_new_session=True,  # Ctrl-C ends it once, through `_end`, not also by itself
-            preexec_fn=_bound(os.getpid()),  # noqa: PLW1509  (one system call; no lock is taken)
+            preexec_fn=bound(os.getpid()),  # noqa: PLW1509  (one system call; no lock is taken)
         ) as process,
     ):
         try:
@@ -183,7 +186,7 @@ def _end(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _bound(parent: int) -> Callable[[], None] | None:
+def bound(parent: int) -> Callable[[], None] | None:
     """What a child does first: ask the kernel for SIGTERM when its parent dies."""
     if sys.platform != "linux":
         return None

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-
-from rapport.cli.printing import print_rows
+from rapport.cli.printing import console, print_rows
 
 Verdict = Mapping[str, Any]
 _MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
@@ -17,12 +15,12 @@ _LEGEND = (
 
 def print_verdict(verdict: Verdict, *, title: str) -> None:
     """Print a verdict, as `verdict.json` holds it, with everything it rests on."""
-    console = Console()
+    paper = console()
     print_rows([_row(row) for row in verdict["rows"]], title=title)
     for line in (_LEGEND, _verdict_line(verdict), *_lines(verdict)):
-        console.print(line, highlight=False)
+        paper.print(line, highlight=False)
     for note in verdict.get("notes", ()):
-        console.print(f"[dim]Note: {note}[/dim]", highlight=False)
+        paper.print(f"[dim]Note: {note}[/dim]", highlight=False)
 
 
 def signed(value: float | None, *, digits: int = 3) -> str:

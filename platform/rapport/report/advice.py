@@ -37,6 +37,8 @@ def advise(facts: Facts) -> list[Advice]:
     log = _Log(facts)
     if not log.turns.height:
         return [_nothing_readable(log)]
+    if not log.said("user"):
+        return [_NOBODY, *_refused(log)]
     return [advice for check in _CHECKS for advice in check(log)]
 
 
@@ -87,15 +89,16 @@ def _nothing_readable(log: _Log) -> Advice:
     return Advice("no turns", "there is nothing to learn from", "rapport ingest FORMAT PATH")
 
 
-def _one_sided(log: _Log) -> Iterator[Advice]:
-    if not log.said("user"):
-        yield Advice(
-            "no message of a user, only replies",
-            "nobody can be known, no reply can be rewarded, and nothing is learned",
-            "ingest whole conversations; where the role has another name, map it: "
-            "`roles: {user: [human]}` in a --mapping file",
-        )
-    elif not log.said("assistant"):
+_NOBODY = Advice(
+    "no message of a user, only replies",
+    "nobody can be known, no reply can be rewarded, and nothing is learned",
+    "ingest whole conversations; where the role has another name, map it: `roles: {user: [human]}` "
+    "in a --mapping file",
+)
+
+
+def _unanswered(log: _Log) -> Iterator[Advice]:
+    if not log.said("assistant"):
         yield Advice(
             "no replies, only messages of users",
             "personas can be found; no kind of reply can be learned or rewarded",
@@ -157,8 +160,8 @@ def _too_small(log: _Log) -> Iterator[Advice]:
         grow = -(-skipped["need"] // max(skipped["have"], 1))
         more = f"about {grow} times as many conversations like these would do; "
         yield Advice(
-            f"{job} was skipped: {skipped['have']:,} of the {skipped['need']:,} "
-            f"{skipped['what']} it needs",
+            f"{job} was skipped: it needs {skipped['need']:,} {skipped['what']}, and there are "
+            f"{skipped['have']:,}",
             _WITHOUT.get(job, "what needs it was skipped too"),
             (more if skipped["have"] else "") + skipped["remedy"],
         )
@@ -214,7 +217,7 @@ def _refused(log: _Log) -> Iterator[Advice]:
 
 
 _CHECKS: tuple[Callable[[_Log], Iterator[Advice]], ...] = (
-    _one_sided,
+    _unanswered,
     _foreign,
     _too_small,
     _owners,

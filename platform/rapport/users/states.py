@@ -235,7 +235,7 @@ def _vectors(lake: Lake, encoder_id: str, tenant: str) -> pl.LazyFrame:
 def _dim(lake: Lake, encoder_id: str, tenant: str) -> int:
     first = _vectors(lake, encoder_id, tenant).head(1).collect()
     if first.is_empty():
-        raise TooLittleDataError("turns with a vector", 0, 1)
+        raise TooLittleDataError("messages of users", 0, 1)
     return int(first["vector"].list.len().item(0))
 
 

@@ -17,4 +17,7 @@ def test_a_job_is_skipped_after_what_it_needs_and_says_so():
     assert skipped_for("train_adapters", {"segment_personas"}) == (
         "it needs segment_personas, skipped above"
     )
+    assert skipped_for(
+        "train_adapters", {"segment_personas", "compute_rewards", "train_scorers"}
+    ) == ("it needs compute_rewards, train_scorers and segment_personas, skipped above")
     assert skipped_for("label_arms", {"segment_personas"}) is None

@@ -90,6 +90,10 @@ def test_english_is_not_taken_for_another_language(facts):
     assert "not in English" not in found(a_log(facts))
 
 
+def test_of_replies_to_nobody_nothing_else_is_said(facts):
+    assert found(a_log(facts, roles=("assistant",))) == "no message of a user, only replies"
+
+
 def test_a_job_that_was_skipped_is_told_with_how_much_is_missing(facts):
     a_log(facts)
     short = '{"what": "replies", "have": 25, "need": 200, "remedy": "ingest more"}'
@@ -99,7 +103,7 @@ def test_a_job_that_was_skipped_is_told_with_how_much_is_missing(facts):
     )  # fmt: skip
     Runs(facts.lake, tenant="default").note(run)
     told = next(one for one in advise(facts) if one.finding.startswith("train_scorers"))
-    assert told.finding == "train_scorers was skipped: 25 of the 200 replies it needs"
+    assert told.finding == "train_scorers was skipped: it needs 200 replies, and there are 25"
     assert told.remedy == "about 8 times as many conversations like these would do; ingest more"
 
 
