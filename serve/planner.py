@@ -1,12 +1,12 @@
 """The decider: mode, persona, adapter and arm of a reply, before a word of it is written."""
 
-import hashlib
 import secrets
 from dataclasses import replace
 
 import numpy as np
 
 from rapport.policy.behaviour import DISTRESS
+from rapport.policy.control import in_control
 
 from .minds import Mind, Minds
 from .plan import Plan
@@ -15,7 +15,6 @@ from .reranker import Reranker
 from .router import Route
 from .wire import Mode
 
-CONTROL_SHARE = 0.05
 ARMS_OFF = "arms:off"
 """In a decision's `degraded`: every arm of the agent is switched off, so none was drawn."""
 
@@ -126,9 +125,3 @@ def may_explore(plan: Plan) -> bool:
     party = plan.party
     calm = plan.reading.sentiment > DISTRESS
     return party.allows("experiment") and party.explorable and not party.protected and calm
-
-
-def in_control(user_id: str) -> bool:
-    """Whether a user belongs to the 5 % that are answered unpersonalised, sticky by hash."""
-    digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"control").digest()
-    return int.from_bytes(digest, "big") / 2**64 < CONTROL_SHARE

@@ -13,10 +13,10 @@ from rapport.home import Home
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
 from rapport.policy.behaviour import draw
+from rapport.policy.control import CONTROL_SHARE, in_control
 from rapport.store import open_store
 from serve.app import AppConfig, join
 from serve.persona_model import PersonaModel
-from serve.planner import CONTROL_SHARE, in_control
 
 CALM = "I feel low about work, what should I do?"
 MODES = ("arm_first", "rerank", "control", "observe")

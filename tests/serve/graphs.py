@@ -9,9 +9,9 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from rapport.home import Home, user_key
+from rapport.policy.control import in_control
 from rapport.store import Store, open_store
 from serve.app import AppConfig, Light, join
-from serve.planner import in_control
 from tests.serve import small_home
 from tests.serve.small_home import ScriptedWriter
 

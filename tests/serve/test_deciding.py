@@ -1,18 +1,25 @@
 """What would be answered, without a server: the same as served, and nothing is left behind."""
 
 import hashlib
+import io
 import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from rapport.arms import load_menu
 from rapport.cli.app import app
-from rapport.cli.deciding import print_decided
+from rapport.cli.deciding import DecideFailedError, fail, print_decided
 from rapport.errors import ServingError, UnknownNameError
+from rapport.policy.features import Layout
+from rapport.policy.policy import uniform_policy
 from serve.app import AppConfig
-from serve.deciding import Asked, Deciding
+from serve.bundle import Bundle
+from serve.deciding import Asked, Deciding, main
+from serve.wire import ChatRequest, Message
 from tests.serve.graphs import CALM, control_user
 
 MENU = load_menu("emotional_support")
@@ -73,6 +80,19 @@ def test_an_unknown_agent_is_refused(deciding):
         deciding.decided(asked(agent="nobody"))
 
 
+def test_a_pinned_persona_is_the_only_one_that_counts(fast):
+    personas = ("dry-01", "warm-02", "wry-03")
+    bundle = Bundle(None, uniform_policy(Layout.of(personas)))
+    plan = fast.light.exchanges.hearing.heard(
+        "default", ChatRequest(messages=[Message(role="user", content=CALM)]), "ann"
+    )
+    pinned = plan.asked.model_copy(update={"model": "rapport:warm-02"})
+    planner = fast.light.exchanges.planner
+    route = planner.recalled(replace(plan, bundle=bundle, asked=pinned)).route
+    assert route is not None
+    assert (route.persona_id, route.posterior.tolist()) == ("warm-02", [0, 1, 0])
+
+
 def contents(home):
     """Every row of the store, and every file beside it."""
     with sqlite3.connect(home / "store.db") as connection:
@@ -123,10 +143,26 @@ def test_it_is_printed_alone_or_side_by_side(deciding, capsys):
     assert "as known" in beside
 
 
+def test_the_process_says_what_is_wrong_and_the_command_ends_as_it_did(
+    promoted_home, monkeypatch, capsys
+):
+    monkeypatch.setenv("RAPPORT_ENCODER", f"file:{promoted_home}/encoder")
+    monkeypatch.setattr("sys.argv", ["deciding", "--home", str(promoted_home)])
+    monkeypatch.setattr("sys.stdin", io.StringIO(asked(personas=["nobody"]).model_dump_json()))
+    assert main() == 2
+    line = capsys.readouterr().out
+    assert json.loads(line)["error"]["code"] == "unknown_name"
+    with pytest.raises(typer.Exit) as ended:
+        fail(line, 2, as_json=False)
+    assert ended.value.exit_code == 2
+    assert "'nobody'" in capsys.readouterr().err
+    with pytest.raises(DecideFailedError):
+        fail("", 1, as_json=True)
+
+
 def test_a_mistake_ends_in_one_clear_error(decide, tmp_path):
     assert "TEXT" in decide("  ", "--user", "ann", code=2)
     assert "customer_support" in decide(CALM, "--user", "ann", "--agent", "x", code=2)
-    assert "nobody" in decide(CALM, "--user", "ann", "--compare-persona", "nobody", code=2)
     words = ["decide", CALM, "--user", "ann", "--home", str(tmp_path / "none"), "--json"]
     ran = CliRunner().invoke(app, words)
     assert ran.exit_code == 2

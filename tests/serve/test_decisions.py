@@ -11,8 +11,8 @@ from scipy.stats import binom, chi2
 
 from rapport.errors import UnavailableError
 from rapport.policy.behaviour import DISTRESS, draw
+from rapport.policy.control import CONTROL_SHARE
 from serve import reranker
-from serve.planner import CONTROL_SHARE
 from tests.statistics.report import say
 
 SAID = [

@@ -133,6 +133,8 @@ def test_what_was_not_drawn_says_why(fast):
         assert word in told.summary
         assert told.contributions.why_none
     assert explained(fast, cases["control group"]).control
+    asked = fast.say(stream=False, **ways["control"])[1]
+    assert "the request asked for the plain reply" in explained(fast, asked).summary
 
 
 def test_of_who_did_not_agree_nothing_is_inferred_or_told(fast):

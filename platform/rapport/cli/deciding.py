@@ -63,7 +63,7 @@ def decide(
     asked = {"text": text, "user": user, "agent": agent, "tenant": tenant}
     line, status = _ask({**asked, "personas": personas or []}, home)
     if status:
-        _fail(line, status, as_json=json_)
+        fail(line, status, as_json=json_)
     if json_:
         sys.stdout.write(line + "\n")
     else:
@@ -157,7 +157,7 @@ def _ask(asked: dict[str, Any], home: Path) -> tuple[str, int]:
     return (ran.stdout.strip().splitlines() or [""])[-1], ran.returncode
 
 
-def _fail(line: str, status: int, *, as_json: bool) -> None:
+def fail(line: str, status: int, *, as_json: bool) -> None:
     """End with the words and the exit code of the deciding process."""
     if not line.startswith("{"):
         raise DecideFailedError(status)

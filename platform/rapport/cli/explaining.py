@@ -77,12 +77,12 @@ def candidate_rows(told: "Explanation") -> list[dict[str, Any]]:
 
 def percent(share: float | None, sign: str = "") -> str | None:
     """A share as per cent to one tenth."""
-    return None if share is None else f"{share:{sign}.1%}"
+    return None if share is None else f"{share:{sign}z.1%}"
 
 
 def fixed(value: float | None, sign: str = "") -> str | None:
     """A number to three decimals."""
-    return None if value is None else f"{value:{sign}.3f}"
+    return None if value is None else f"{value:{sign}z.3f}"
 
 
 def _cut(text: str | None, width: int = 48) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rapport.explanation.shape import Reason
 from rapport.policy.behaviour import DISTRESS
+from rapport.policy.control import CONTROL_SHARE, in_control
 from rapport.policy.recall import SENTIMENT
 from rapport.schema import CRISIS_FACET
 
@@ -116,10 +117,12 @@ def _why_control(row: Mapping[str, Any]) -> str:
         return "an approved reply was given"
     if "arms:off" in (row["degraded"] or ""):
         return _DEGRADED["arms:off"]
-    return (
-        "the user belongs to the control group, or the request asked for it; the plain reply is "
-        "what personalisation is measured against"
-    )
+    if in_control(row["user_id"]):
+        return (
+            f"the user belongs to the control group of {CONTROL_SHARE:.0%}, which is what "
+            "personalisation is measured against"
+        )
+    return "the request asked for the plain reply"
 
 
 def _of_a_log(row: Mapping[str, Any]) -> str:

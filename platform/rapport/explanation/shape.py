@@ -93,7 +93,9 @@ class Effect(BaseModel):
     candidate_id: str
     nlp: float | None = Field(description="Its exact term of log nlp, against the mean candidate.")
     rec: float | None = Field(description="rec minus rec without it.")
-    probability: float | None = Field(description="Probability minus probability without it.")
+    probability: float | None = Field(
+        description="Probability minus probability without it, chance being allowed as it was."
+    )
 
 
 class Contribution(BaseModel):

@@ -52,7 +52,10 @@ def _candidates(row: Mapping[str, Any]) -> Iterator[Veto]:
 
 
 def _arms(row: Mapping[str, Any], off: frozenset[tuple[str, str]]) -> Iterator[Veto]:
-    if row["agent_id"] not in agents() or row["candidates"][0]["nlp_score"] is None:
+    """Arms of the menu that were not offered; a client's own actions have no menu."""
+    menus = drew_arms(row) or row["mode"] == "rerank"
+    scored = any(each["nlp_score"] is not None for each in row["candidates"])
+    if not (menus and scored) or row["agent_id"] not in agents():
         return
     menu, offered = load_menu(row["agent_id"]), {each["arm"] for each in row["candidates"]}
     for arm in menu.arms:

@@ -85,9 +85,8 @@ def _compared(told: Explanation, chance: Chance) -> str:
 
 def _scores(told: Explanation, chance: Chance) -> Iterator[str]:
     taken, model = _taken(told), told.model
-    scores = (
-        f"It fits the context with {taken.nlp:.3f} and its expected reward counts {taken.rec:.3f}"
-    )
+    fit = "It fits the context with" if taken.nlp != 1 else "Its fit was not measured and counts"
+    scores = f"{fit} {taken.nlp:.3f}; its expected reward counts {taken.rec:.3f}"
     if not model.found:
         yield f"{scores}; how both were weighed is not known here any more: {model.missing}."
         return

@@ -52,7 +52,8 @@ def from_features(layout: Layout, row: Mapping[str, Any]) -> Situation | None:
     """
     told = dict(row["features"] or {})
     posterior = np.array([told.get(f"{_PERSONA}{name}", np.nan) for name in layout.personas])
-    if not {SENTIMENT, CURVE, EVIDENCE} <= told.keys() or not np.isfinite(posterior).all():
+    whole = {SENTIMENT, CURVE, EVIDENCE} <= told.keys() and bool(np.isfinite(posterior).all())
+    if not whole or row["agent_id"] not in layout.agents:
         return None
     before = [name for name in told if name.startswith(_ARM_BEFORE)]
     return Situation(
