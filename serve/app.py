@@ -42,7 +42,7 @@ def build(args: AppConfig) -> Application:
     Raises:
         ConfigError: More gateways than the store takes.
     """
-    args = resolve(AppConfig, flags=args.model_dump(exclude_unset=True))
+    args = resolve(AppConfig, section="serve", flags=args.model_dump(exclude_unset=True))
     args.check_gateways()
     writer = reader = None
     if args.upstream is None:

@@ -1,6 +1,7 @@
 """Start the graph: `python -m serve.launch --home .rapport --port 8000`."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -9,10 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rapport.config import ray_address
+from rapport.config import fitted, ray_address
 from rapport.errors import RapportError, StoppedError
 from rapport.home import home_of
 from rapport.language.settings import UpstreamSettings
+from rapport.provenance import settings_of
 from rapport.runner import of_machine, tell
 from rapport.scratch import clear_stale, scratch_folder
 from rapport.store import open_store
@@ -20,6 +22,7 @@ from rapport.store import open_store
 from .attaching import check_upstream
 from .ports import haproxy_environment, require_free
 from .serve_file import ServeFile, checked, read_serve_file
+from .settings import AppConfig
 
 _SHORT = Path("/tmp")  # noqa: S108  paths of Unix sockets end at 107 bytes, and TMPDIR may be deep
 _PREFIX = "rp-"
@@ -29,6 +32,9 @@ def main() -> int:
     """Serve until SIGINT or SIGTERM; prints address and key once requests are answered."""
     arguments = _parser().parse_args()
     try:
+        if arguments.settings:
+            _show_settings(arguments)
+            return 0
         file = _file(arguments)
         args = file.application.args
         if args.upstream:
@@ -76,6 +82,12 @@ def _file(arguments: argparse.Namespace) -> ServeFile:
     return checked(file.model_dump(exclude_unset=True))
 
 
+def _show_settings(arguments: argparse.Namespace) -> None:
+    """Print every setting of the graph as JSON: name, value, and where it comes from."""
+    stated = read_serve_file(arguments.config).layers(home=arguments.home)
+    print(json.dumps(list(settings_of(fitted(AppConfig, stated), stated))))  # noqa: T201
+
+
 def _upstream(
     arguments: argparse.Namespace, stated: UpstreamSettings | None
 ) -> dict[str, Any] | None:
@@ -104,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="model of the upstream")
     parser.add_argument("--key-env", help="environment variable with the upstream's key")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--settings", action="store_true", help="print the settings, and end")
     return parser
 
 

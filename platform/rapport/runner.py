@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from rapport.errors import (
     ConfigError,
@@ -127,7 +128,7 @@ def show(result: Result, *, as_json: bool) -> None:
         console.print(unchanged_sentence(result), highlight=False, markup=False)
         return
     for key, value in result.items():
-        console.print(f"[bold]{key:<24}[/bold] {_plain(value)}", highlight=False)
+        console.print(f"[bold]{key:<24}[/bold] {escape(_plain(value))}", highlight=False)
 
 
 def unchanged_sentence(result: Result) -> str:

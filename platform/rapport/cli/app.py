@@ -31,8 +31,9 @@ from rapport.cli.printing import console, print_ingested, print_rows
 from rapport.cli.releases import release_app
 from rapport.cli.reporting import report
 from rapport.cli.running import print_advice, print_run
+from rapport.cli.settings import config_app
 from rapport.cli.stages import JOBS, PIPELINE, run_stage, run_stages
-from rapport.cli.usage import Commands
+from rapport.cli.usage import Commands, SettingsOption
 from rapport.cli.verdicts import print_verdict
 from rapport.errors import UnknownNameError
 from rapport.home import Home
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 app.add_typer(release_app, name="release")
 app.add_typer(keys_app, name="keys")
+app.add_typer(config_app, name="config")
 app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.add_typer(evaluate_app, name="evaluate")
@@ -155,7 +157,7 @@ def _preview(home: Path, sets: list[str], *, as_json: bool) -> None:
     print_preview(found)
 
 
-@app.command(epilog="Example: rapport run embed_users --set threshold_rows=1000")
+@app.command(epilog="Example: rapport run embed_users --set threshold_turns=1000")
 @plainly
 def run(
     jobs: Annotated[
@@ -166,9 +168,7 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="JOB.KEY=VALUE is for that job alone."),
     ] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="For train_scorers.")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="YAML file with the jobs' settings.")
-    ] = None,
+    config: SettingsOption = None,
     address: AddressOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what each job would do; write nothing.")

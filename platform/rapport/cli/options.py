@@ -26,9 +26,11 @@ LakeOption = Annotated[
     typer.Option("--lake", metavar="URI", help="Folder or s3://... URI; default: the home's."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-TenantOption = Annotated[str, typer.Option("--tenant", help="Whose rows.")]
+TenantOption = Annotated[str, typer.Option("--tenant", envvar="RAPPORT_TENANT", help="Whose rows.")]
 AddressOption = Annotated[str | None, typer.Option("--address", help="Ray cluster to run on.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seeds every random choice.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", envvar="RAPPORT_SEED", help="Seeds every random choice.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Run even if nothing changed.")]
 DEFAULT_HOME = Path(".rapport")
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _PIPED_WIDTH = 120
@@ -23,9 +24,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -
         return
     table = Table(title=title, title_justify="left")
     for i, name in enumerate(rows[0]):
-        table.add_column(name, no_wrap=i == 0)
+        table.add_column(name, no_wrap=i == 0, overflow="fold")
     for row in rows:
-        table.add_row(*(cell(value) for value in row.values()))
+        table.add_row(*(escape(cell(value)) for value in row.values()))
     console().print(table)
 
 

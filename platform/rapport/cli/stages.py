@@ -82,7 +82,7 @@ def run_stage(
         job: Name of a job.
         home: Folder of the installation.
         sets: `key=value` settings.
-        config: YAML file of settings.
+        config: Settings file in place of rapport.toml.
         address: Ray cluster to run on; none starts a local one.
         flags: Further flags of the job, `--force` or `--dry-run`.
 
@@ -94,9 +94,9 @@ def run_stage(
         raise UnknownNameError("job", job, JOBS)
     command = [sys.executable, "-m", f"rapport_jobs.{job}", "--json", "--home", str(home), *flags]
     command += [part for pair in sets for part in ("--set", pair)]
-    if config:
-        command += ["--config", str(config)]
     environment = {**QUIET_RAY, **os.environ}
+    if config:
+        environment["RAPPORT_CONFIG"] = str(config.absolute())
     if address:
         environment["RAY_ADDRESS"] = address
     status, printed = _to_its_end(command, environment)

@@ -44,14 +44,15 @@ _HOLDER = re.compile(r"process (?P<pid>\d+) on (?P<host>\S+) since (?P<since>\S+
 def run_job(job: Job[C], *, file: str) -> int:
     """Run a job from the command line and return its exit code.
 
-    Settings: the config's defaults < `--config FILE` (default `configs/<job>.yaml` beside the
-    job's file) < environment < `--set a.b=c` < `--home`. `--dry-run` says what would be read,
-    written and spent, and writes nothing. A job whose inputs did not change since its last run
-    does nothing and says so; `--force` runs it anyway. A second run of the same job in the same
-    home is refused, exit code 2. The result is one JSON object on stdout with `--json`, else
-    lines for people; it becomes a row of the table `runs`. Errors of ours end with their message
-    and exit code; a result with `refused` true is the gate's no, and the exit code 3. What the log
-    is too small for is skipped: the result says why and what would help, and the exit code is 0.
+    Settings: the config's defaults < `configs/<job>.yaml` beside the job's file < `rapport.toml` <
+    environment < `--set a.b=c` < `--home`; `--config FILE` stands in place of both files.
+    `--dry-run` says what would be read, written and spent, and writes nothing. A job whose inputs
+    did not change since its last run does nothing and says so; `--force` runs it anyway. A second
+    run of the same job in the same home is refused, exit code 2. The result is one JSON object on
+    stdout with `--json`, else lines for people; it becomes a row of the table `runs`. Errors of
+    ours end with their message and exit code; a result with `refused` true is the gate's no, and
+    the exit code 3. What the log is too small for is skipped: the result says why and what would
+    help, and the exit code is 0.
     """
     name = Path(file).stem
     arguments = command_line(name).parse_args()
@@ -62,7 +63,9 @@ def run_job(job: Job[C], *, file: str) -> int:
     try:
         given = resolve(
             job.config,
-            file=arguments.config or (default if default.exists() else None),
+            file=arguments.config,
+            defaults=None if arguments.config or not default.exists() else default,
+            section=name,
             sets=arguments.set,
             flags={"home": arguments.home},
         )
