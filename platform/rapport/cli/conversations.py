@@ -55,10 +55,9 @@ class Conversations:
         with ThreadPoolExecutor(at_once) as pool:
             try:
                 list(pool.map(self._converse, users))
-            except BaseException:  # stopped: nobody says more than what he is saying
+            finally:  # where it was stopped, nobody says more than what he is saying
                 self._until = 0.0
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise
         self.outcome.seconds = time.monotonic() - started
         return self.outcome
 
