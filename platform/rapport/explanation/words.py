@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rapport.explanation.chances import EXACT
-from rapport.explanation.shape import Candidate, Chance, Contribution, Explanation, Model
+from rapport.explanation.shape import Candidate, Chance, Contribution, Explanation, Model, Persona
 
 _NAMES = {
     "persona": "the persona",
@@ -39,7 +39,8 @@ def _sentences(told: Explanation) -> Iterator[str]:
 
 
 def _drawn(told: Explanation, chance: Chance) -> Iterator[str]:
-    yield _who(told)
+    if told.persona is not None:
+        yield _who(told.persona)
     yield _choice(told, chance)
     yield from _scores(told, chance)
     yield from _without(told, chance)
@@ -64,10 +65,7 @@ def _choice(told: Explanation, chance: Chance) -> str:
     )
 
 
-def _who(told: Explanation) -> str:
-    persona = told.persona
-    if persona is None:
-        return "The user was taken for nobody in particular."
+def _who(persona: Persona) -> str:
     if persona.pinned:
         return f"As was asked, the user was taken for {persona.persona_id}."
     return (
