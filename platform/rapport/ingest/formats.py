@@ -1,7 +1,7 @@
 """Formats by name, and the one way in: read, refuse, look up, append, count."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rapport.bounds import CHUNK_ROWS
@@ -20,6 +20,7 @@ from rapport.ingest.simulation import read_simulation
 from rapport.ingest.turns_table import TURN_FIELDS, read_turns_csv, read_turns_parquet
 from rapport.ingest.users_csv import USER_FIELDS, read_users_csv
 from rapport.lake import Lake
+from rapport.progress import Advance, progress
 
 
 def _of_paths(read: Callable[[Sequence[Path], Intake], Batch | Iterable[Batch]]) -> Reader:
@@ -106,7 +107,18 @@ def ingest(  # noqa: PLR0913  (one call is the whole of it)
     read = FORMATS[format]([str(path) for path in paths], intake)
     batches = [read] if isinstance(read, Batch) else read
     landing = Landing(lake)
-    return merged(_landed(format, batch, landing=landing, tenant=tenant) for batch in batches)
+    with progress("ingesting rows", None) as advance:
+        return merged(
+            _landed(format, batch, landing=landing, tenant=tenant)
+            for batch in _watched(batches, advance)
+        )
+
+
+def _watched(batches: Iterable[Batch], advance: Advance) -> Iterator[Batch]:
+    """Count the rows of batches as they pass."""
+    for batch in batches:
+        yield batch
+        advance(sum(batch.read.values()))
 
 
 def _landed(format_: str, batch: Batch, *, landing: Landing, tenant: str) -> Counts:

@@ -29,7 +29,7 @@ def plan(job: Job[Any], config: JobConfig, *, name: str, forced: bool = False) -
         "because": reasons or ["nothing changed since its last run"],
         "reads": _shown(job.reads, found),
         "writes": _shown(job.writes, snapshot(desk, job.writes)),
-        **_cost(job, desk, found, name=name, idle=not reasons),
+        **cost_of(job, desk, found, name=name, idle=not reasons),
         "settings": config.model_dump(mode="json"),
     }
 
@@ -45,7 +45,9 @@ def _shown(names: tuple[str, ...], found: Snapshot) -> dict[str, dict[str, Any] 
     return shown
 
 
-def _cost(job: Job[Any], desk: Desk, found: Snapshot, *, name: str, idle: bool) -> dict[str, Any]:
+def cost_of(
+    job: Job[Any], desk: Desk, found: Snapshot, *, name: str, idle: bool = False
+) -> dict[str, Any]:
     """Seconds a run would take, bounded by its budget, and where that number is from."""
     if idle:
         return {"seconds": 0.0, "estimated_from": "nothing to do"}

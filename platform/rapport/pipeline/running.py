@@ -30,10 +30,11 @@ from rapport.pipeline.job import (
     reasons_to_run,
     snapshot,
 )
-from rapport.pipeline.planning import plan
+from rapport.pipeline.planning import cost_of, plan
 from rapport.pipeline.ports import Desk, as_json
 from rapport.pipeline.rehearsal import rehearsed
 from rapport.pipeline.runs import Run, Status
+from rapport.progress import working
 from rapport.runner import command_line, of_machine, show, sigterm_unwinds, tell
 from rapport.schema import new_id
 from rapport.scratch import clear_stale
@@ -114,7 +115,8 @@ def execute(job: Job[C], config: C, *, name: str, forced: bool = False) -> dict[
             return {**last.facts, "job": name, "unchanged": True, "repeats": repeats}
         started = time.monotonic()
         with _recorded(job, desk, name=name, found=found) as result:
-            result.update(job.call(config))
+            with working(name, cost_of(job, desk, found, name=name)["seconds"]):
+                result.update(job.call(config))
             result["seconds"] = round(time.monotonic() - started, 1)
             if config.seconds is not None and result["seconds"] > config.seconds:
                 result["over_budget_s"] = round(result["seconds"] - config.seconds, 1)

@@ -1,11 +1,12 @@
 """The page: one file that needs no network, its plots and their numbers beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rapport.progress import progress
 from rapport.report import descent, gating, holdings, people, proof, rewarding, speaking, valuing
 from rapport.report.blocks import Cell, Figure, Section, Table
 from rapport.report.facts import Facts
@@ -35,19 +36,24 @@ def write_report(facts: Facts, out: Path) -> Path:
 
 def sections_of(facts: Facts) -> list[Section]:
     """The page's sections, in the order in which people ask."""
-    found = [
-        proof.prove(facts),
-        gating.planted(facts),
-        gating.judged(facts),
-        holdings.hold(facts),
-        people.persons(facts),
-        rewarding.rewards(facts),
-        people.moods(facts),
-        valuing.value(facts),
-        valuing.belief(facts),
-        speaking.replies(facts),
-        descent.lineage(facts),
-    ]
+    asked: Sequence[Callable[[Facts], Section | None]] = (
+        proof.prove,
+        gating.planted,
+        gating.judged,
+        holdings.hold,
+        people.persons,
+        rewarding.rewards,
+        people.moods,
+        valuing.value,
+        valuing.belief,
+        speaking.replies,
+        descent.lineage,
+    )
+    found = []
+    with progress("sections of the report", len(asked)) as advance:
+        for section in asked:
+            found.append(section(facts))
+            advance(1)
     return [section for section in found if section is not None]
 
 

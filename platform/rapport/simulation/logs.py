@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from rapport.errors import DataError
+from rapport.progress import progress
 from rapport.schema import SCHEMA_VERSION, schema_of
 from rapport.simulation import agents
 from rapport.simulation.exchanges import lay_out
@@ -106,6 +107,7 @@ def _write(
     rows = dict.fromkeys(TABLES, 0)
     writers: dict[str, pq.ParquetWriter] = {}
     with ExitStack() as closing:
+        advance = closing.enter_context(progress("simulating users", config.users))
         for part in parts:
             for name, file in files.items():
                 table = getattr(part, name).to_arrow()
@@ -114,6 +116,7 @@ def _write(
                     writers[name] = closing.enter_context(opened)
                 writers[name].write_table(table, row_group_size=_ROW_GROUP)
             rows = {name: count + getattr(part, name).height for name, count in rows.items()}
+            advance(part.users.height)
             del part  # before the next is made
     stated = {
         "schema_version": SCHEMA_VERSION,
