@@ -12,7 +12,7 @@ from rapport.language.adapters import find_adapters
 from rapport.language.discriminator import ReplyDiscriminator
 from rapport.language.library import Library
 from rapport.language.settings import PromptSettings
-from rapport.personas.cards import load_cards
+from rapport.personas.cards import told_to_a_model
 from rapport.personas.model import PersonaModel
 from rapport.policy.features import Layout
 from rapport.policy.policy import NOBODY, Policy, uniform_policy
@@ -114,14 +114,8 @@ def load_bundle(folder: Path | None) -> Bundle:
         strategies=StrategyScorer.load(folder / "strategies"),
         fault=None if has_policy else MISSING,
         prompt=prompt,
-        cards=_told(folder / "personas") if prompt.level == "context" else {},
+        cards=told_to_a_model(folder / "personas") if prompt.level == "context" else {},
     )
-
-
-def _told(personas: Path) -> dict[str, str]:
-    """Each persona's card without its size and its reactions: those are for the policy."""
-    said = {name: " ".join(card.sentences[1:-1]) for name, card in load_cards(personas).items()}
-    return {name: f"This person is like others. {text}" for name, text in said.items() if text}
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,61 @@ def replies(
     _tell(measure_replies(found, load_encoder(ENCODER_URI), home=opened.root), as_json=json_)
 
 
+ReleaseOption = Annotated[
+    str | None, typer.Option("--release", help="Id or alias; default: the one that serves.")
+]
+
+
+@evaluate_app.command(epilog="Example: rapport evaluate personas --data log")
+@plainly
+def personas(
+    data: DataOption,
+    release: ReleaseOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=40, help="Most users.")] = 1500,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Measure the personas found in a simulated log against its truth, and on halves of it.
+
+    They are the release's; without one they are fitted on the log first.
+    """
+    from rapport.config import ENCODER_URI
+    from rapport.measuring.recovery import measure_personas
+    from rapport.measuring.released import released
+    from rapport.text import load_encoder
+
+    chosen = released(Home(home, make=False), release)
+    encoder = chosen.text_encoder() if chosen else load_encoder(ENCODER_URI)
+    _tell(measure_personas(data, encoder, release=chosen, limit=limit), as_json=json_)
+
+
+@evaluate_app.command(epilog="Example: rapport evaluate lm --data esconv")
+@plainly
+def lm(
+    data: DataOption,
+    release: ReleaseOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Most replies, drawn at random.")
+    ] = 200,
+    tenant: TenantOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Measure perplexity of replies under the base model, prompts with a card, and adapters.
+
+    On users that the release did not learn from. About a second a reply.
+    """
+    from rapport.measuring.perplexity import measure_language
+    from rapport.measuring.released import released
+
+    opened = _existing(home)
+    chosen = released(opened, release)
+    if chosen is None:
+        remedy = "none serves in this home: make one with rapport demo or rapport run, or --home"
+        raise ConfigError("--release", None, remedy)
+    _tell(measure_language(data, opened, chosen, tenant=tenant, limit=limit), as_json=json_)
+
+
 def _existing(home: Path) -> Home:
     """Open a home to look into; makes none."""
     opened = Home(home, make=False)

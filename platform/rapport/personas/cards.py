@@ -128,6 +128,18 @@ def load_cards(folder: Path) -> dict[str, Card]:
     return {card.persona_id: card for card in cards}
 
 
+def told_to_a_model(folder: Path) -> dict[str, str]:
+    """What prompts at level `context` say of a user, by persona; personas without words have none.
+
+    A card without its size and its reactions: those are for the policy.
+
+    Raises:
+        DataError: No cards lie in the folder.
+    """
+    said = {name: " ".join(card.sentences[1:-1]) for name, card in load_cards(folder).items()}
+    return {name: f"This person is like others. {text}" for name, text in said.items() if text}
+
+
 def _measured(texts: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Columns `user_id, name, value` in the units of the cards."""
     words = texts.select(
