@@ -1,135 +1,70 @@
-"""Tokens a second with four adapters mixed in one batch: our decoder against PEFT's.
+"""Replies written on this machine: our decoder beside `transformers` and PEFT, on SmolLM2-135M.
 
     python -m tests.bench.generation --rounds 3 --tokens 40
 
-The two take turns on the same machine, so that what else runs there slows both; the ratio is what
-counts. Prints one JSON object: the median rate of each at every batch size, and their ratio.
+Greedy replies of the base model beside `generate`; four adapters mixed in one batch beside
+`generate` of PEFT's model with the same four. Prints one JSON object: the median rate of each,
+their ratio, and the share of replies that come out alike, letter for letter, when both compute in
+float32.
 """
 
 import argparse
 import json
-import platform
-import statistics
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 
-from rapport.arms import load_menu
 from rapport.config import LANGUAGE_URI
-from rapport.language.adaptation import MODULES, write_adapter
-from rapport.language.engine import GenerationRequest, complete
-from rapport.language.loading import load_language_model
-from rapport.language.prompts import Message, build, encode
-from rapport.language.sampling import Sampling
-from rapport.language.transformers_engine import TransformersEngine
+from rapport.language.loading import best_hardware
 from rapport.models import pull
+from tests.bench import shapes, writing
+from tests.bench.pairs import in_turn
 
 NAMES = ("a", "b", "c", "d")
-BATCHES = (1, 4, 8)
-SAID = "My sister called again and I feel torn about what I should tell her this time."
+GREEDY, MIXED = (1, 8), (1, 4, 8)
 
 
 def main() -> None:
     arguments = _parser().parse_args()
     torch.set_num_threads(arguments.threads)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT's and transformers' own affair
         model = pull(LANGUAGE_URI)
-        adapters = {name: _random_adapter(model, Path(folder) / name) for name in NAMES}
-        ours = _ours(model, adapters, arguments.tokens)
-        theirs = _theirs(model, adapters, arguments.tokens)
-        rows = [_row(batch, arguments.rounds, ours, theirs) for batch in BATCHES]
-    facts = {"machine": platform.processor(), "threads": arguments.threads, "rows": rows}
-    sys.stdout.write(json.dumps(facts) + "\n")
+        adapters = {
+            name: shapes.random_adapter(model, Path(folder) / name, seed=place)
+            for place, name in enumerate(NAMES)
+        }
+        rows = [_row(model, {}, batch, arguments) for batch in GREEDY]
+        rows += [_row(model, adapters, batch, arguments) for batch in MIXED]
+    facts = {
+        "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
+        "dtype": str(best_hardware("cpu").dtype).removeprefix("torch."),
+        "threads": arguments.threads,
+    }
+    sys.stdout.write(json.dumps({**facts, "rows": rows}) + "\n")
 
 
 def _row(
-    batch: int, rounds: int, ours: Callable[[int], float], theirs: Callable[[int], float]
-) -> dict[str, float | str]:
-    ours(batch), theirs(batch)  # warm up
-    pairs = [(ours(batch), theirs(batch)) for _ in range(rounds)]
-    return {
-        "what": f"batch {batch}",
-        "batch": batch,
-        "ours_tokens_s": round(statistics.median(a for a, _ in pairs), 1),
-        "peft_tokens_s": round(statistics.median(b for _, b in pairs), 1),
-        "ratio": round(statistics.median(a / b for a, b in pairs), 2),
-    }
-
-
-def _ours(model: Path, adapters: dict[str, Path], tokens: int) -> Callable[[int], float]:
-    engine = TransformersEngine(model, adapters, places=max(BATCHES))
-
-    def rate(batch: int) -> float:
-        requests = [
-            GenerationRequest(
-                request_id=str(i),
-                messages=_prompt(i),
-                adapter=NAMES[i % len(NAMES)],
-                sampling=Sampling(max_tokens=tokens, seed=i),
-            )
-            for i in range(batch)
-        ]
-        begun = time.perf_counter()
-        written = sum(completion.tokens_out for completion in complete(engine, requests))
-        return written / (time.perf_counter() - begun)
-
-    return rate
-
-
-def _theirs(model: Path, adapters: dict[str, Path], tokens: int) -> Callable[[int], float]:
-    loaded = load_language_model(model)
-    mixed: Any = PeftModel.from_pretrained(loaded.model, adapters[NAMES[0]], adapter_name=NAMES[0])
-    for name in NAMES[1:]:
-        mixed.load_adapter(adapters[name], adapter_name=name)
-    mixed.eval()
-
-    def rate(batch: int) -> float:
-        prompts = [encode(loaded.tokenizer, _prompt(i), max_tokens=500) for i in range(batch)]
-        ids, mask = _left_padded(prompts)
-        begun = time.perf_counter()
-        with torch.inference_mode():
-            out = mixed.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                adapter_names=[NAMES[i % len(NAMES)] for i in range(batch)],
-                max_new_tokens=tokens,
-                min_new_tokens=tokens,
-                do_sample=True,
-                temperature=0.7,
-                top_p=0.9,
-                pad_token_id=2,
-            )
-        return float(batch * (out.shape[1] - ids.shape[1]) / (time.perf_counter() - begun))
-
-    return rate
-
-
-def _prompt(place: int) -> list[Message]:
-    arms = load_menu().served
-    return build([Message(role="user", content=SAID)], arm=arms[place % len(arms)])
-
-
-def _left_padded(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    longest = max(map(len, prompts))
-    rows = [[2] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-    kept = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return torch.tensor(rows), torch.tensor(kept)
-
-
-def _random_adapter(model: Path, folder: Path) -> Path:
-    loaded = load_language_model(model)
-    torch.manual_seed(ord(folder.name))
-    config = LoraConfig(r=8, lora_alpha=1, target_modules=list(MODULES), init_lora_weights=False)
-    write_adapter(get_peft_model(loaded.model, config), folder, base="benchmark")
-    return folder
+    model: Path, adapters: Mapping[str, Path], batch: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    hardware, size = best_hardware("cpu"), {"batch": batch, "tokens": arguments.tokens}
+    ours = writing.Ours(model, adapters, hardware, **size)
+    theirs = writing.Theirs(model, adapters, hardware, **size)
+    what = "4 adapters mixed" if adapters else "greedy"
+    row = in_turn(
+        f"{what}, batch {batch}", ours.rate, theirs.rate, rounds=arguments.rounds, unit="tokens"
+    )
+    exact = [
+        arm(model, adapters, shapes.CPU, **size).texts() for arm in (writing.Ours, writing.Theirs)
+    ]
+    alike = sum(a == b for a, b in zip(*exact, strict=True)) / batch
+    return {**row, "batch": batch, "alike": alike}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,13 +12,10 @@ and an adapter and the weights it is merged into.
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any, get_args
 
 import peft
@@ -29,6 +26,7 @@ from rapport.config import Device
 from rapport.language.loading import Hardware, best_hardware
 from tests.bench import exactness, shapes, writing
 from tests.bench.learning import Learning
+from tests.bench.pairs import Arm, in_turn
 
 ADAPTERS = ("a", "b", "c", "d", "e", "f", "g", "h")
 TOLERANCE = 0.01
@@ -68,10 +66,7 @@ def _measured(arguments: argparse.Namespace, hardware: Hardware, folder: Path) -
         "device": _name(hardware.device),
         "dtype": str(hardware.dtype).removeprefix("torch."),
         "model": "given" if arguments.model else "random weights, sizes of SmolLM2-135M",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "peft": peft.__version__,
+        "versions": {each.__name__: each.__version__ for each in (torch, transformers, peft)},
         "adapters": len(adapters),
         "exactness": told,
         "rows": rows,
@@ -85,13 +80,11 @@ def _written(
     batch: int,
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    ours = writing.engine(model, adapters, hardware, batch=batch, tokens=arguments.tokens)
-    theirs = writing.plain(model, hardware, batch=batch, tokens=arguments.tokens)
-    return {
-        "what": f"written, batch {batch}",
-        "batch": batch,
-        **_in_turn(ours, theirs, arguments.rounds, hardware.device),
-    }
+    size = {"batch": batch, "tokens": arguments.tokens}
+    ours = writing.Ours(model, adapters, hardware, **size)
+    theirs = writing.Theirs(model, {}, hardware, **size)
+    row = _in_turn(f"written, batch {batch}", ours.rate, theirs.rate, arguments.rounds, hardware)
+    return {**row, "batch": batch}
 
 
 def _trained(
@@ -99,30 +92,17 @@ def _trained(
 ) -> dict[str, Any]:
     tokens = max(arguments.train_tokens, arguments.train_steps * batch_tokens)
     learning = Learning(model, hardware, batch_tokens=batch_tokens, tokens=tokens)
-    return {
-        "what": f"trained, {batch_tokens} tokens a step",
-        **_in_turn(learning.ours, learning.theirs, arguments.rounds, hardware.device),
-    }
+    what = f"trained, {batch_tokens} tokens a step"
+    return _in_turn(what, learning.ours, learning.theirs, arguments.rounds, hardware)
 
 
-def _in_turn(
-    ours: Callable[[], float], theirs: Callable[[], float], rounds: int, device: torch.device
-) -> dict[str, Any]:
-    """Median tokens a second of each, and the median ratio; ours and theirs take turns."""
-    ours(), theirs()  # to warm up
-    peak = _peak(device, ours), _peak(device, theirs)
-    pairs = [(ours(), theirs()) for _ in range(rounds)]
-    return {
-        "n": rounds,
-        "ours_tokens_s": round(median(a for a, _ in pairs), 1),
-        "theirs_tokens_s": round(median(b for _, b in pairs), 1),
-        "ratio": round(median(a / b for a, b in pairs), 3),
-        "ours_peak_mib": peak[0],
-        "theirs_peak_mib": peak[1],
-    }
+def _in_turn(what: str, ours: Arm, theirs: Arm, rounds: int, hardware: Hardware) -> dict[str, Any]:
+    row = in_turn(what, ours, theirs, rounds=rounds, unit="tokens")
+    arms = {"ours": ours, "theirs": theirs}
+    return {**row, **{f"{who}_peak_mib": _peak(hardware.device, arm) for who, arm in arms.items()}}
 
 
-def _peak(device: torch.device, call: Callable[[], float]) -> int | None:
+def _peak(device: torch.device, call: Arm) -> int | None:
     """MiB of the GPU's memory at most, both arms' weights included; none on a CPU."""
     if device.type != "cuda":
         return None

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def main() -> None:
             _measure(arms, url, small_home.key_of(home), arguments)
         finally:
             stop()
-    sys.stdout.write(json.dumps({"at_once": 8, "rows": _rows(arms)}) + "\n")
+    versions = {name: version(name) for name in ("ray", "fastapi", "torch")}
+    sys.stdout.write(json.dumps({"versions": versions, "at_once": 8, "rows": _rows(arms)}) + "\n")
 
 
 def _served(home: Path) -> tuple[str, Callable[[], None]]:

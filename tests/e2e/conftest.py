@@ -27,9 +27,20 @@ DEADLINE_S = 600
 
 
 def shell_blocks(*, starting: str) -> list[str]:
-    """The README's shell blocks whose first line starts so."""
+    """The README's shell blocks whose first command starts so."""
     blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    return [block for block in blocks if block.startswith(starting)]
+    return [block for block in blocks if commands(block)[0].startswith(starting)]
+
+
+def python_blocks() -> list[str]:
+    """What the README shows of the library, in its order."""
+    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands(block: str) -> list[str]:
+    """The commands of a shell block, comments left out; a command's further lines are indented."""
+    parts = re.split(r"\n(?=\S)", block.strip())
+    return [part for part in parts if not part.startswith("#")]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.e2e.conftest import README, ROOT, Circle, shell_blocks
+from tests.e2e.conftest import README, ROOT, Circle, commands, python_blocks, shell_blocks
 
 
 def test_the_two_set_up_lines_stand_in_the_readme_and_in_the_smoke_run():
@@ -35,7 +36,8 @@ def test_every_block_of_commands_is_run_by_a_test():
     here += ["rapport report", "rapport doctor", "rapport evaluate"]
     others = ("rapport serve", "curl", "python -m jobs", "rapport demo --data")
     for block in shell_blocks(starting=""):
-        assert block.startswith((*here, *others, "pip install")), block  # pip: `poe smoke`
+        (first, *_) = commands(block)
+        assert first.startswith((*here, *others, "pip install")), block  # pip: `poe smoke`
 
 
 def all_of(*starts: str) -> list[str]:
@@ -44,10 +46,31 @@ def all_of(*starts: str) -> list[str]:
 
 @pytest.mark.parametrize("block", all_of("rapport sql", "rapport report", "rapport erase"))
 def test_what_is_asked_afterwards_is_answered(circle, block):
-    for line in block.splitlines():
-        ran = circle.shell(line)
-        assert ran.returncode == 0, (line, ran.stderr)
-        assert ran.stdout.strip(), line
+    for command in commands(block):
+        ran = circle.shell(command)
+        assert ran.returncode == 0, (command, ran.stderr)
+        assert ran.stdout.strip(), command
+
+
+@pytest.mark.parametrize("block", python_blocks())
+def test_the_library_answers_where_ray_cannot_even_be_imported(circle, block):
+    ran = run_python(circle, block, without=("ray",))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
+@pytest.mark.parametrize("block", [b for b in python_blocks() if "rapport.evaluation" in b])
+def test_a_policy_is_valued_with_numpy_alone(circle, block):
+    heavy = ("ray", "torch", "scipy", "sklearn", "polars", "pyarrow", "pydantic", "duckdb")
+    ran = run_python(circle, block, without=heavy)
+    assert ran.returncode == 0, ran.stderr
+
+
+def run_python(circle, block: str, *, without: tuple[str, ...]) -> CompletedProcess[str]:
+    """Run a block where a newcomer would, without some packages."""
+    barred = f"import sys\nsys.modules.update(dict.fromkeys({without!r}))\n"
+    command = [sys.executable, "-c", barred + block]
+    return subprocess.run(command, cwd=circle.folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("block", all_of("rapport evaluate"))
