@@ -33,6 +33,7 @@ from .errors import error_body, error_response, internal_body
 from .limits import Limits, Turnstile
 from .logs import tell
 from .metrics import Metrics
+from .page import is_of_page
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 CLIENT_GONE = 499
@@ -141,7 +142,7 @@ class Edge:
 
     async def _let_in(self, visit: Visit, receive: Receive) -> None:
         scope = visit.scope
-        if scope["path"] in OPEN_PATHS:
+        if scope["path"] in OPEN_PATHS or is_of_page(scope["path"]):
             await self._app(scope, receive, visit.send)
             return
         caller = await self._doors.admitted(visit.headers.get("authorization"))

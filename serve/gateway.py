@@ -28,6 +28,7 @@ from .limits import Limits
 from .lookback import DecisionId, LookBack
 from .metrics import CONTENT_TYPE, Metrics
 from .openapi import Route, body_of, caller_of, mount
+from .page import show_page
 from .rank import Ranks
 from .shapes import Activated, Completion, FeedbackTaken, Health, Models, Ranked, Readiness
 from .wire import ChatRequest, FeedbackRequest
@@ -64,6 +65,7 @@ class Gateway:
             redirect_slashes=False,
         )
         mount(api, [*self._routes(), *self._lookback.routes()])
+        show_page(api)
         api.add_exception_handler(ServingError, on_serving_error)
         api.add_exception_handler(HTTPException, on_http_error)
         api.add_exception_handler(RequestValidationError, on_validation_error)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rapport.governance.redaction import redact
@@ -127,9 +128,22 @@ def response_block(plan: Plan, speech: Speech) -> dict[str, Any]:
     if plan.unlogged:
         block |= {"degraded": "store", "sentiment": None}
     if plan.asked.explain:
-        shown = ("arm", "text", "nlp_score", "rec_score", "probability")
-        block["candidates"] = [{k: c[k] for k in shown} for c in row["candidates"]]
+        block |= _explained(plan, row)
     return block
+
+
+def _explained(plan: Plan, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What else is told to who asks: what was drawn from, and where the sentiment curve stands."""
+    shown = ("arm", "text", "nlp_score", "rec_score", "probability", "guard")
+    candidates = [
+        {**{name: each[name] for name in shown}, "drawn": place == row["action_index"]}
+        for place, each in enumerate(row["candidates"])
+    ]
+    read = plan.mind is not None and plan.party.allows("infer_affect") and not plan.unlogged
+    return {
+        "candidates": candidates,
+        "curve": plan.mind.curve.value if plan.mind and read else None,
+    }
 
 
 def _candidates(plan: Plan, speech: Speech) -> list[dict[str, Any]]:

@@ -160,7 +160,9 @@ class Running:
             told = {"url": url, "key": key, "listens": [port.row() for port in ports]}
             print(json.dumps(told), flush=True)  # noqa: T201
             return
-        for line in (f"serving on {url}/v1  key {key}", *_lines(ports, self._file)):
+        # Browsers keep what stands behind # to themselves: the key is in no request and no log.
+        page = f"a page to talk to it: {url}/#key={key}"
+        for line in (f"serving on {url}/v1  key {key}", page, *_lines(ports, self._file)):
             print(line, flush=True)  # noqa: T201
 
     def _fresh_key(self) -> str:

@@ -12,15 +12,13 @@ from rapport.language.engine import Delta, GenerationRequest
 from rapport.pipeline.policies import origin_of
 from rapport.pipeline.ports import newest_candidate
 from rapport.pipeline.rehearsal import STEPS, Stage, prepare
-from rapport.pipeline.settings import PromoteConfig
+from rapport.pipeline.segments import segment
+from rapport.pipeline.settings import PromoteConfig, SegmentConfig
 from rapport.release import promote, publish
 from rapport.store import open_store
 
 WORLD = {"users": 200, "turns": 8, "days": 30, "personas": 2, "leaning": 0.5, "taste_spread": 0.9}
-BEFORE = [
-    "ingest_logs", "embed_users", "compute_rewards", "train_scorers", "segment_personas",
-    "train_adapters",
-]  # fmt: skip
+BEFORE = ["ingest_logs", "embed_users", "compute_rewards", "train_scorers"]
 
 
 def make(root: Path) -> Path:
@@ -39,12 +37,15 @@ def make(root: Path) -> Path:
         }
     )
     prepare(config)
+    base = config.model_dump(exclude={"smoke", "candidate", "budget_s"})
+    segment(SegmentConfig(**base, k=WORLD["personas"]))  # so few turns tell nobody apart unasked
+    stage = Stage(home, lake_of(config), base, WORLD)
+    STEPS["train_adapters"](stage)
     rng = np.random.default_rng(0)
     other = rng.normal(size=(60, 3))
     judge = ReplyDiscriminator.fit(other + 1.0, rng.normal(size=(60, 3)), seed=0)
     judge.save(home.work / "adapters" / "discriminator.json")
-    base = config.model_dump(exclude={"smoke", "candidate", "budget_s"})
-    STEPS["train_policy"](Stage(home, lake_of(config), base, WORLD))
+    STEPS["train_policy"](stage)
     candidate = newest_candidate(home, None)
     assert candidate is not None
     origin = origin_of(home, lake_of(config), candidate.name)

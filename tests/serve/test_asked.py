@@ -37,7 +37,12 @@ def test_a_dry_run_says_what_would_be_and_why(fast):
         **{"rapport::dryrun": True, "rapport::explain": True, "rapport::mode": "arm_first"}
     )["rapport"]
     assert sum(c["probability"] for c in block["candidates"]) == pytest.approx(1)
-    assert block["arm"] in {c["arm"] for c in block["candidates"]}
+    (drawn,) = [c for c in block["candidates"] if c["drawn"]]
+    assert (drawn["arm"], drawn["probability"]) == (block["arm"], block["propensity"])
+    assert block["curve"] == pytest.approx(block["sentiment"])  # where a new curve starts
+    kept = {"id": "shy", "purposes": ["serve"]}
+    shy = fast.chat(user=kept, **{"rapport::dryrun": True, "rapport::explain": True})["rapport"]
+    assert (shy["sentiment"], shy["curve"]) == (None, None)
 
 
 @pytest.mark.parametrize("purposes", [["serve", "infer_affect"], ["serve"]])
