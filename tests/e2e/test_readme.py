@@ -33,7 +33,7 @@ def test_every_room_of_the_tree_exists_and_is_drawn():
 def test_every_block_of_commands_is_run_by_a_test():
     """A new kind of block must find its test: these starts are all there are."""
     here = ["rapport simulate", "rapport ingest", "rapport run", "rapport erase", "rapport sql"]
-    here += ["rapport report", "rapport doctor", "rapport evaluate"]
+    here += ["rapport report", "rapport doctor", "rapport evaluate", "rapport decide"]
     others = ("rapport serve", "curl", "python -m jobs", "rapport demo --data")
     for block in shell_blocks(starting=""):
         (first, *_) = commands(block)
@@ -44,7 +44,9 @@ def all_of(*starts: str) -> list[str]:
     return [block for start in starts for block in shell_blocks(starting=start)]
 
 
-@pytest.mark.parametrize("block", all_of("rapport sql", "rapport report", "rapport erase"))
+@pytest.mark.parametrize(
+    "block", all_of("rapport sql", "rapport report", "rapport decide", "rapport erase")
+)
 def test_what_is_asked_afterwards_is_answered(circle, block):
     for command in commands(block):
         ran = circle.shell(command)

@@ -162,6 +162,7 @@ def test_the_process_says_what_is_wrong_and_the_command_ends_as_it_did(
 
 def test_a_mistake_ends_in_one_clear_error(decide, tmp_path):
     assert "TEXT" in decide("  ", "--user", "ann", code=2)
+    assert "--user" in decide(CALM, "--user", "", code=2)
     assert "customer_support" in decide(CALM, "--user", "ann", "--agent", "x", code=2)
     words = ["decide", CALM, "--user", "ann", "--home", str(tmp_path / "none"), "--json"]
     ran = CliRunner().invoke(app, words)

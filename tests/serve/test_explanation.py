@@ -212,11 +212,15 @@ def test_the_command_explains_what_lies_in_the_store_or_in_the_lake_alone(moved)
         return json.loads(ran.stdout) if code == 0 else ran.output
 
     waiting = ask(row["decision_id"])
+    assert ask("last") == waiting
     lake, store = Lake(home.lake), open_store(home.store_url)
     relay(store, lake)
     store.erase_users([row["user_id"]])
     store.close()
     assert ask(row["decision_id"]) == waiting
+    (home.root / "store.db").unlink()
+    newest = lake.sql("select decision_id from decisions order by ts desc limit 1")
+    assert ask("last")["decision_id"] == newest.column(0)[0].as_py()
     log = lake.sql("select decision_id from decisions where source = 'simulation' limit 1")
     told = ask(log.column(0)[0].as_py())
     assert "not decided here" in told["summary"]

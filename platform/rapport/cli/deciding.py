@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from rapport.explanation.shape import Candidate, Explanation
 
 
+_LONGEST_ID = 256
+
+
 class DecideFailedError(RapportError):
     """The process that decides ended before it answered, and did not say why."""
 
@@ -59,7 +62,7 @@ def decide(
     Reads the home and its release as serving does; starts no server, loads no language model,
     logs nothing and remembers nothing of it.
     """
-    _check(text, agent, Home(home, make=False))
+    _check(text, user, agent, Home(home, make=False))
     asked = {"text": text, "user": user, "agent": agent, "tenant": tenant}
     line, status = _ask({**asked, "personas": personas or []}, home)
     if status:
@@ -70,16 +73,19 @@ def decide(
         print_decided(json.loads(line)["decided"])
 
 
-def _check(text: str, agent: str, home: Home) -> None:
+def _check(text: str, user: str, agent: str, home: Home) -> None:
     """Refuse at once what cannot be decided about.
 
     Raises:
-        ConfigError: There is no text, agent or release.
+        ConfigError: There is no text, no such agent or no release, or the id cannot be one.
     """
     from rapport.release import current
 
     if not text.strip():
         raise ConfigError("TEXT", "", "say in quotes what the user would say")
+    if not 0 < len(user) <= _LONGEST_ID:
+        remedy = f"give an id of 1 to {_LONGEST_ID} characters, as the application would"
+        raise ConfigError("--user", f"{len(user)} characters long", remedy)
     if agent not in agents():
         raise UnknownNameError("agent", agent, agents())
     if current(home.releases) is None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_home, plainly
+from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, TenantOption, plainly
 from rapport.cli.printing import console, print_rows
 
 if TYPE_CHECKING:
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 @plainly
 def explain(
     decision_id: Annotated[
-        str, typer.Argument(metavar="DECISION_ID", help="Of a reply, or of a row of `decisions`.")
+        str,
+        typer.Argument(
+            metavar="DECISION_ID",
+            help="Of a reply, or of a row of `decisions`; `last`: the newest.",
+        ),
     ],
+    tenant: TenantOption = "default",
     home: HomeOption = DEFAULT_HOME,
     json_: JsonOption = False,
 ) -> None:
@@ -26,10 +31,11 @@ def explain(
     """
     from rapport.config import JobConfig, resolve
     from rapport.explanation.lookup import explain_stored
+    from rapport.home import home_of
     from rapport.lake import lake_of
 
-    lake = lake_of(resolve(JobConfig, flags={"home": home}))
-    told = explain_stored(opened_home(home), lake, decision_id)
+    config = resolve(JobConfig, flags={"home": home})
+    told = explain_stored(home_of(config, make=False), lake_of(config), decision_id, tenant=tenant)
     if json_:
         sys.stdout.write(told.model_dump_json() + "\n")
     else:
