@@ -89,6 +89,6 @@ def test_a_wrong_key_ends_the_start_with_exit_2(tmp_path):
                 env={**os.environ, **environment},
             )
             assert ran.returncode == 2
-            assert word in ran.stderr
-            assert "sk-wrong" not in ran.stderr
+            assert word in json.loads(ran.stdout)["error"]["message"]
+            assert "sk-wrong" not in ran.stdout + ran.stderr
     assert sys.executable in command

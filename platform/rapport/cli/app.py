@@ -84,12 +84,14 @@ def simulate(
 ) -> None:
     """Write logs of users with known minds, truth beside them."""
     from rapport.errors import ConfigError
+    from rapport.scratch import replaced
     from rapport.simulation import SimulationConfig, write_generated
 
     if out.exists() and any(out.iterdir()):
         raise ConfigError("--out", str(out), "the folder holds files; name a new or empty one")
     config = SimulationConfig(users=users, turns=turns, days=days, seed=seed)
-    counts = write_generated(config, out)
+    with replaced(out) as fresh:
+        counts = write_generated(config, fresh)
     show({"folder": str(out), **counts}, as_json=json_)
 
 

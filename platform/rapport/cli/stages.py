@@ -182,7 +182,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
         process.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C waits no longer
         os.killpg(process.pid, signal.SIGKILL)
 
 
