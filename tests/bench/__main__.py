@@ -50,12 +50,14 @@ def main() -> None:
 
 def measured(name: str) -> dict[str, Any]:
     """The figures of a benchmark, run in a process of its own."""
+    load = round(psutil.getloadavg()[0], 1)  # what else the machine was doing
     command = [sys.executable, "-m", f"tests.bench.{name}"]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     found: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
     now = datetime.now(UTC).date().isoformat()
     machine = f"{platform.machine()}, {psutil.cpu_count() or 1} cores"
-    return {"date": now, "machine": machine, "python": platform.python_version(), **found}
+    facts = {"date": now, "machine": machine, "load": load, "python": platform.python_version()}
+    return {**facts, **found}
 
 
 def fallen(found: dict[str, Any], before: dict[str, Any]) -> list[str]:

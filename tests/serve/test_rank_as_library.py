@@ -58,6 +58,7 @@ def test_what_cannot_be_ranked_is_refused(release):
         (CALM, SAID, [1.0]),
         ([{"role": "assistant", "content": "Hello."}], SAID, None),
         ([], SAID, None),
+        ([{"role": "user"}], SAID, None),
     ):
         with pytest.raises(DataError):
             release.rank(conversation, candidates, nlp=nlp)

@@ -63,9 +63,9 @@ def score(
         One entry a message, in order.
 
     Raises:
-        DataError: Feedback goes to no reply, or its metric is unknown.
+        DataError: A message has no text, feedback goes to no reply, or its metric is unknown.
     """
-    said = [(str(m["role"]), str(m["content"])) for m in messages]
+    said = spoken(messages)
     _check(said, feedback or {})
     users = [place for place, (role, _) in enumerate(said) if role == "user"]
     read = _read([said[place][1] for place in users], encoder)
@@ -94,6 +94,18 @@ def score(
         )
         for place, (role, text) in enumerate(said)
     ]
+
+
+def spoken(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Role and text of each message.
+
+    Raises:
+        DataError: A message has no role or no text.
+    """
+    for place, message in enumerate(messages):
+        if not all(isinstance(message.get(name), str) for name in ("role", "content")):
+            raise DataError(f"message {place} has no text", "give each a role and a content")
+    return [(message["role"], message["content"]) for message in messages]
 
 
 @dataclass(frozen=True)

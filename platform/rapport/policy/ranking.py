@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rapport.affect.conversations import spoken
 from rapport.affect.curve import curve
 from rapport.affect.scorers import EMOTIONS, AffectScorer, load_scorer
 from rapport.affect.strategy import StrategyScorer
@@ -85,10 +86,12 @@ class OpenRelease:
                 `nlp` is of another length.
             UnknownNameError: There is no such agent.
         """
-        said = _messages(conversation)
+        said = spoken(_messages(conversation))
+        if not said or said[-1][0] != "user":
+            raise DataError("the conversation has no last message of a user", "end it in one")
         if not candidates or (nlp is not None and len(nlp) != len(candidates)):
             raise DataError(f"{len(candidates)} candidates", "give one or more, with one nlp each")
-        texts = [m["content"] for m in said if m["role"] == "user"]
+        texts = [text for role, text in said if role == "user"]
         vectors = self.encoder.encode(texts)
         case = self._situation(texts, vectors, agent=agent, turn=len(said))
         names = self.personas.names
@@ -190,9 +193,6 @@ def open_release(path: Path | str, *, encoder: TextEncoder | None = None) -> Ope
 
 
 def _messages(conversation: str | Messages) -> Messages:
-    said = conversation
-    if isinstance(said, str):
-        said = [{"role": "user", "content": said}]
-    if not said or said[-1]["role"] != "user":
-        raise DataError("the conversation has no last message of a user", "end it in one")
-    return said
+    if isinstance(conversation, str):
+        return [{"role": "user", "content": conversation}]
+    return conversation

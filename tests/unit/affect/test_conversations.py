@@ -32,6 +32,11 @@ def test_a_reply_that_nothing_came_back_for_has_no_reward():
     assert score([]) == []
 
 
+def test_a_message_without_a_text_is_refused():
+    with pytest.raises(DataError, match="message 1 has no text"):
+        score([LOW, {"role": "assistant"}])
+
+
 @pytest.mark.parametrize(
     ("feedback", "remedy"),
     [
