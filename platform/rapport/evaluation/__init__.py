@@ -8,6 +8,7 @@ from rapport.evaluation.estimators import (
     ips,
     self_normalised_doubly_robust,
     snips,
+    switch_doubly_robust,
 )
 from rapport.evaluation.intervals import Bootstrap, Estimate
 
@@ -21,4 +22,5 @@ __all__ = [
     "ips",
     "self_normalised_doubly_robust",
     "snips",
+    "switch_doubly_robust",
 ]

@@ -5,8 +5,9 @@ pi_i(a_i), so its importance weight is `w_i = min(pi_i(a_i) / e_i, clip)`; `c_i`
 weight (1 unless silence is corrected for); q_i(a) is a model's predicted reward.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,60 +75,147 @@ def importance_weights(log: Log, target: FloatArray, *, clip: float = UNCLIPPED)
     """
     if target.shape[0] != len(log) or (len(log) and int(log.action.max()) >= target.shape[1]):
         raise DataError(f"target has shape {target.shape}", "give one row of arms a decision")
+    if target.min(initial=0.0) < 0.0:
+        raise DataError("a target probability is negative", "normalise each row")
     # einsum: numpy sums short rows ten times slower.
     if not (np.abs(np.einsum("na->n", target) - 1.0) <= _SUM_TOLERANCE).all():
         raise DataError("target probabilities do not sum to 1", "normalise each row")
     return np.minimum(target[np.arange(len(log)), log.action] / log.propensity, clip)
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """A log and a target policy put together once, for every estimator to share.
+
+    Each method is one estimator, as terms to resample; `q_hat` [N, A] must come from a model of
+    other users' rows, and is needed where a method says so.
+    """
+
+    log: Log
+    target: FloatArray
+    """[N, A] action probabilities of the policy under study; rows sum to 1."""
+    q_hat: FloatArray | None = None
+    """[N, A] predicted reward of every action."""
+
+    @cached_property
+    def weight(self) -> FloatArray:
+        """[N] unclipped importance weights."""
+        return importance_weights(self.log, self.target)
+
+    @cached_property
+    def expected(self) -> FloatArray:
+        """[N] reward the model expects of the target."""
+        return _expected(self.target, self._model)
+
+    @cached_property
+    def residual(self) -> FloatArray:
+        """[N] reward less what the model expected of the action taken."""
+        return _residual(self.log, self._model)
+
+    def ips(self, *, clip: float = UNCLIPPED) -> Terms:
+        """Inverse propensity score, `mean(w r)`: unbiased unclipped, high variance.
+
+        Clipped it is steadier and biased towards 0.
+
+        Source: Horvitz & Thompson, JASA 1952; clipped: Ionides, JCGS 2008.
+        """
+        weight = self._clipped(clip)
+        return _terms(self.log, [(weight * self.log.reward, None)], weight)
+
+    def snips(self, *, clip: float = UNCLIPPED) -> Terms:
+        """Self-normalised IPS, `sum(w r) / sum(w)`: consistent, unmoved by a shift of the reward.
+
+        Source: Swaminathan & Joachims, NeurIPS 2015.
+        """
+        weight = self._clipped(clip)
+        return _terms(self.log, [(weight * self.log.reward, weight)], weight)
+
+    def direct(self) -> Terms:
+        """Direct method, `mean(sum_a pi(a) q(a))`: no variance of weights, all bias of the model.
+
+        Source: Dudik, Langford & Li, ICML 2011 (arXiv:1103.4601).
+        """
+        return _terms(self.log, [(self.expected, None)], self.weight)
+
+    def dr(self, *, clip: float = UNCLIPPED) -> Terms:
+        """Doubly robust: the direct method plus the mean weighted residual of its model.
+
+        Unclipped it is consistent when either the model or the propensities are right.
+
+        Source: Dudik, Langford & Li, ICML 2011 (arXiv:1103.4601).
+        """
+        weight = self._clipped(clip)
+        return _terms(self.log, [(self.expected + weight * self.residual, None)], weight)
+
+    def sndr(self, *, clip: float = UNCLIPPED) -> Terms:
+        """Self-normalised doubly robust: the residual's mean is divided by the mean weight.
+
+        Source: Thomas & Brunskill, ICML 2016 (weighted doubly robust, one step).
+        """
+        weight = self._clipped(clip)
+        return _terms(self.log, [(self.expected, None), (weight * self.residual, weight)], weight)
+
+    def switch_dr(self, *, threshold: float) -> Terms:
+        """Doubly robust where the weight is at most `threshold`, the direct method elsewhere.
+
+        A higher threshold trusts the model less: infinite is doubly robust, 0 the direct method
+        (up to actions the target never takes, which correct nothing).
+
+        Source: Wang, Agarwal & Dudik, ICML 2017 (arXiv:1612.01205), with DR below the threshold.
+        """
+        weight = np.where(self.weight <= threshold, self.weight, 0.0)
+        return _terms(self.log, [(self.expected + weight * self.residual, None)], weight)
+
+    def _clipped(self, clip: float) -> FloatArray:
+        return self.weight if clip == UNCLIPPED else np.minimum(self.weight, clip)
+
+    @property
+    def _model(self) -> FloatArray:
+        if self.q_hat is None:
+            raise DataError("there is no q_hat", "give predicted rewards, or leave the model out")
+        if self.q_hat.shape != self.target.shape:
+            raise DataError(
+                f"q_hat has shape {self.q_hat.shape}, target {self.target.shape}",
+                "predict the reward of every action of every row",
+            )
+        return self.q_hat
+
+
 def ips_terms(log: Log, target: FloatArray, *, clip: float = UNCLIPPED) -> Terms:
-    """Inverse propensity score, `mean(w r)`: unbiased unclipped, high variance."""
-    weight = importance_weights(log, target, clip=clip)
-    return _terms(log, [(weight * log.reward, np.ones(len(log)))], weight)
+    """Terms of `Crossing.ips`."""
+    return Crossing(log, target).ips(clip=clip)
 
 
 def snips_terms(log: Log, target: FloatArray, *, clip: float = UNCLIPPED) -> Terms:
-    """Self-normalised IPS, `sum(w r) / sum(w)`: consistent, unmoved by a shift of the reward.
-
-    Source: Swaminathan & Joachims, NeurIPS 2015.
-    """
-    weight = importance_weights(log, target, clip=clip)
-    return _terms(log, [(weight * log.reward, weight)], weight)
+    """Terms of `Crossing.snips`."""
+    return Crossing(log, target).snips(clip=clip)
 
 
 def direct_terms(log: Log, target: FloatArray, q_hat: FloatArray) -> Terms:
-    """Direct method, `mean(sum_a pi(a) q(a))`: no variance of weights, all bias of the model."""
-    weight = importance_weights(log, target)
-    return _terms(log, [(_expected(target, q_hat), np.ones(len(log)))], weight)
+    """Terms of `Crossing.direct`."""
+    return Crossing(log, target, q_hat).direct()
 
 
 def dr_terms(log: Log, target: FloatArray, q_hat: FloatArray, *, clip: float = UNCLIPPED) -> Terms:
-    """Doubly robust: the direct method plus the weighted residual of its model.
-
-    Unclipped it is consistent when either the model or the propensities are right.
-
-    Source: Dudik, Langford & Li, ICML 2011 (arXiv:1103.4601).
-    """
-    weight = importance_weights(log, target, clip=clip)
-    corrected = _expected(target, q_hat) + weight * _residual(log, q_hat)
-    return _terms(log, [(corrected, np.ones(len(log)))], weight)
+    """Terms of `Crossing.dr`."""
+    return Crossing(log, target, q_hat).dr(clip=clip)
 
 
 def sndr_terms(
     log: Log, target: FloatArray, q_hat: FloatArray, *, clip: float = UNCLIPPED
 ) -> Terms:
-    """Self-normalised doubly robust: the residual's mean is divided by the mean weight.
+    """Terms of `Crossing.sndr`."""
+    return Crossing(log, target, q_hat).sndr(clip=clip)
 
-    Source: Thomas & Brunskill, ICML 2016 (weighted doubly robust, one step).
-    """
-    weight = importance_weights(log, target, clip=clip)
-    direct = (_expected(target, q_hat), np.ones(len(log)))
-    return _terms(log, [direct, (weight * _residual(log, q_hat), weight)], weight)
+
+def switch_dr_terms(log: Log, target: FloatArray, q_hat: FloatArray, *, threshold: float) -> Terms:
+    """Terms of `Crossing.switch_dr`."""
+    return Crossing(log, target, q_hat).switch_dr(threshold=threshold)
 
 
 def logging_terms(log: Log) -> Terms:
     """What the logging policy itself earned: the mean reward."""
-    return _terms(log, [(log.reward, np.ones(len(log)))], np.ones(len(log)))
+    return _terms(log, [(log.reward, None)], np.ones(len(log)))
 
 
 def ips(log: Log, target: FloatArray, by: Bootstrap = DEFAULT) -> Estimate:
@@ -164,6 +252,18 @@ def doubly_robust(
 ) -> Estimate:
     """Doubly robust estimate; `q_hat` [N, A] must come from other users' rows."""
     return estimate(dr_terms(log, target, q_hat, clip=clip), by)
+
+
+def switch_doubly_robust(
+    log: Log,
+    target: FloatArray,
+    q_hat: FloatArray,
+    by: Bootstrap = DEFAULT,
+    *,
+    threshold: float,
+) -> Estimate:
+    """SWITCH-DR estimate; `q_hat` [N, A] from other users' rows."""
+    return estimate(switch_dr_terms(log, target, q_hat, threshold=threshold), by)
 
 
 def self_normalised_doubly_robust(
@@ -205,19 +305,23 @@ def dr_gain_terms(
     weight = importance_weights(log, target, clip=clip)
     change = _expected(target, q_hat) - _expected_of_logging(log, q_hat)
     gain = change + (weight - 1.0) * _residual(log, q_hat)
-    return _terms(log, [(gain, np.ones(len(log)))], weight)
+    return _terms(log, [(gain, None)], weight)
 
 
-def _terms(log: Log, ratios: list[tuple[FloatArray, FloatArray]], weight: FloatArray) -> Terms:
+Ratio = tuple[FloatArray, FloatArray | None]
+"""Numerator [N] and denominator [N] of a mean over rows; without one, rows count 1 each."""
+
+
+def _terms(log: Log, ratios: Sequence[Ratio], weight: FloatArray) -> Terms:
     if np.isnan(log.reward).any():
         raise DataError("a row has no reward", "leave out or fill rows nothing came back for")
-    row = log.weight
-    return Terms(
-        numerator=np.stack([row * numerator for numerator, _ in ratios]),
-        denominator=np.stack([row * denominator for _, denominator in ratios]),
-        user=log.user,
-        weight=row * weight,
-    )
+    row = log.row_weight
+    above = np.stack([numerator for numerator, _ in ratios])
+    ones = np.ones(len(log))
+    below = np.stack([ones if denominator is None else denominator for _, denominator in ratios])
+    if row is None:
+        return Terms(above, below, log.user, weight)
+    return Terms(row * above, row * below, log.user, row * weight)
 
 
 def _expected(target: FloatArray, q_hat: FloatArray) -> FloatArray:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from rapport.errors import DataError
 from rapport.evaluation.estimators import (
+    UNCLIPPED,
+    Crossing,
     Log,
     clipped,
     direct_method,
@@ -23,6 +25,8 @@ from rapport.evaluation.estimators import (
     snips,
     snips_gain_terms,
     snips_terms,
+    switch_doubly_robust,
+    switch_dr_terms,
 )
 from tests.unit.evaluation.logs import a_log, mostly
 
@@ -50,6 +54,9 @@ def test_every_estimator_by_hand():
     residuals = 1.6 * 0.5 + 0.4 * 0.5 + 1.0 * -1.5
     assert dr_terms(WORKED, TARGET, Q_HAT).value == pytest.approx(0.4 + residuals / 3)
     assert sndr_terms(WORKED, TARGET, Q_HAT).value == pytest.approx(0.4 + residuals / 3.0)
+    switched = (0.4 * 0.5 + 1.0 * -1.5) / 3
+    found = switch_dr_terms(WORKED, TARGET, Q_HAT, threshold=1.0).value
+    assert found == pytest.approx(0.4 + switched)
 
 
 def test_the_estimates_carry_value_interval_and_sample():
@@ -60,6 +67,7 @@ def test_the_estimates_carry_value_interval_and_sample():
         direct_method(WORKED, TARGET, Q_HAT),
         doubly_robust(WORKED, TARGET, Q_HAT),
         self_normalised_doubly_robust(WORKED, TARGET, Q_HAT),
+        switch_doubly_robust(WORKED, TARGET, Q_HAT, threshold=2.0),
     ):
         assert found.n == found.users == 3
         assert found.low <= found.value <= found.high
@@ -127,6 +135,21 @@ def test_a_perfect_model_makes_the_doubly_robust_residual_vanish():
     assert direct_terms(log, target, expected).value == pytest.approx(truth, abs=1e-12)
 
 
+def test_switching_runs_from_the_direct_method_to_doubly_robust():
+    log, _, expected = a_log()
+    target = mostly(0, n=len(log), arms=3)
+    crossing = Crossing(log, target, expected + 0.1)
+    assert crossing.switch_dr(threshold=UNCLIPPED).value == crossing.dr().value
+    assert crossing.switch_dr(threshold=0.0).value == crossing.direct().value
+
+
+def test_a_model_that_is_missing_or_of_another_shape_is_refused():
+    with pytest.raises(DataError, match="no q_hat"):
+        Crossing(WORKED, TARGET).dr()
+    with pytest.raises(DataError, match="q_hat has shape"):
+        Crossing(WORKED, TARGET, Q_HAT[:2]).direct()
+
+
 def test_a_row_weight_counts_like_repeated_rows():
     target = TARGET[[0, 1]]
     weighted = replace(WORKED.rows(np.array([0, 1])), row_weight=np.array([2.0, 1.0]))
@@ -153,6 +176,8 @@ def test_arrays_of_different_length_are_refused():
 def test_a_target_that_is_no_distribution_over_the_arms_is_refused():
     with pytest.raises(DataError, match="sum to 1"):
         importance_weights(WORKED, TARGET * 1.01)
+    with pytest.raises(DataError, match="negative"):
+        importance_weights(WORKED, np.array([[1.2, -0.2]] * 3))
     with pytest.raises(DataError, match="shape"):
         importance_weights(WORKED, TARGET[:2])
     with pytest.raises(DataError, match="shape"):
@@ -172,6 +197,7 @@ FAMILY = {
     "direct": direct_terms,
     "dr": dr_terms,
     "sn-dr": sndr_terms,
+    "switch-dr": lambda log, target, q: switch_dr_terms(log, target, q, threshold=1.2),
 }
 
 
