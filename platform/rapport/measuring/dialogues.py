@@ -65,12 +65,23 @@ def read_dialogues(path: Path, *, tenant: str, secret: bytes) -> Spoken:
     intake = Intake(tenant, secret, EMBEDDED)
     place = path / _TURNS if (path / _TURNS).is_file() else path
     if place.suffix in _PARQUET:
-        batches = list(read_turns_parquet([str(place)], intake))
+        batches = _turns_table(place, intake)
     elif place.is_dir() or place.suffix in _DIALOGUES:
         batches = [read_esconv([place], intake)]
     else:
         raise ConfigError("--data", str(path), f"it is no file of this kind; {_REMEDY}")
     return _spoken(batches)
+
+
+def _turns_table(file: Path, intake: Intake) -> list[Batch]:
+    try:
+        return list(read_turns_parquet([str(file)], intake))
+    except ConfigError as error:
+        if error.setting != "column":
+            raise
+        # What reads logs for good would have the columns mapped; this takes them as they are named.
+        remedy = f"it has no column {error.value}; {_REMEDY}"
+        raise ConfigError("--data", str(file), remedy) from error
 
 
 def _spoken(batches: list[Batch]) -> Spoken:

@@ -77,7 +77,8 @@ def measure_language(
 
     Returns:
         `perplexity_<way>` a token over all replies for `base`, `context`, `adapter`, `both` and
-        `global_adapter`; `gain_<way>`, the nats a token it saves against `base`, paired by reply.
+        `global_adapter`; `gain_<way>`, the nats a token it saves against `base`, paired by reply;
+        `gain_adapter_over_global`, what the persona's adapter saves against everybody's.
         Groups are the personas, inferred from what each user had said up to then. Intervals are
         95 %, by bootstrap over users, null where there is one.
 
@@ -185,6 +186,7 @@ def _ways(case: Case, reader: _Reader) -> list[tuple[list[Message], str | None]]
 def _measures(read: _Read) -> Measures:
     nats = dict(zip(WAYS, read.nats, strict=True))
     saved = {way: nats["base"] - lost for way, lost in nats.items() if way != "base"}
+    saved["adapter_over_global"] = nats["global_adapter"] - nats["adapter"]
     losses = [_terms(read, values) for values in (*nats.values(), *saved.values())]
     names = [*(f"perplexity_{way}" for way in nats), *(f"gain_{way}" for way in saved)]
     ends: Sequence[tuple[float, float] | None] = [None] * len(losses)

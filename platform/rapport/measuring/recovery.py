@@ -19,6 +19,7 @@ from rapport.simulation.logs import SimulatedLog, read
 from rapport.text import TextEncoder
 from rapport.users.encoder import UserEncoder
 
+TRUTH = "truth/users.parquet"
 REFITS = 10
 LIMIT = 1_500
 """Users that are measured, at random where there are more."""
@@ -48,11 +49,14 @@ def measure_personas(
         over the fits too.
 
     Raises:
-        ConfigError: No such folder, or a release of another text encoder.
-        DataError: No simulated log lies there.
+        ConfigError: No such folder, no truth in it, or a release of another text encoder.
+        DataError: Its files are broken.
         TooLittleDataError: Fewer users than fits on their halves need.
     """
-    log = read(existing(folder))
+    if not (existing(folder) / TRUTH).is_file():
+        remedy = "it is no simulated log with its truth; make one with rapport simulate"
+        raise ConfigError("--data", str(folder), remedy)
+    log = read(folder)
     truth = log.truth[np.sort(np.random.default_rng(SEED).permutation(log.truth.height)[:limit])]
     people, model = _modelled(log, truth["user_id"].to_list(), encoder, release)
     truth = truth.filter(pl.col("user_id").is_in(people.user_ids)).sort("user_id")

@@ -106,6 +106,10 @@ def test_other_files_are_told(tmp_path):
     renamed = csv.rename(tmp_path / "turns.parquet")
     with pytest.raises(ConfigError, match="no readable parquet"):
         read_dialogues(renamed, tenant="default", secret=SECRET)
+    other = tmp_path / "other.parquet"
+    pl.DataFrame({"role": ["user"], "text": ["one"]}).write_parquet(other)
+    with pytest.raises(ConfigError, match="no column conversation_id; give a turns table"):
+        read_dialogues(other, tenant="default", secret=SECRET)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ConfigError, match="no file of this format"):

@@ -29,6 +29,7 @@ def test_perplexity_and_gain_by_hand():
     assert found["perplexity_context"].estimate == pytest.approx(4.0 ** (1 / 3))
     assert found["gain_context"].estimate == pytest.approx((2 * np.log(16) - np.log(4)) / 3)
     assert found["gain_adapter"].estimate == 0.0
+    assert found["gain_adapter_over_global"].estimate == 0.0
     assert found["perplexity_base"].n == 2
 
 

@@ -96,12 +96,15 @@ def test_too_few_users_are_told(log):
 def test_a_folder_without_a_log_or_truth_is_told(tmp_path, log):
     with pytest.raises(ConfigError, match="--data"):
         measure_personas(tmp_path / "none", load_encoder())
-    with pytest.raises(DataError, match="not a simulated log"):
-        measure_personas(tmp_path, load_encoder())
     bare = tmp_path / "bare"
     bare.mkdir()
     for file in log.glob("*.*"):
         (bare / file.name).write_bytes(file.read_bytes())
+    for folder in (tmp_path, bare):
+        with pytest.raises(ConfigError, match="no simulated log with its truth"):
+            measure_personas(folder, load_encoder())
+    (bare / "truth").mkdir()
+    (bare / "truth" / "users.parquet").write_text("cut short")
     with pytest.raises(DataError, match="not a simulated log"):
         measure_personas(bare, load_encoder())
 

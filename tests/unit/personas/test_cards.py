@@ -1,11 +1,12 @@
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
 from rapport.errors import DataError
-from rapport.personas.cards import Card, build_cards, load_cards, save_cards
+from rapport.personas.cards import Card, build_cards, load_cards, save_cards, told_to_a_model
 from tests.unit.personas.test_model import a_model
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -71,3 +72,13 @@ def test_saved_cards_are_read_back(tmp_path):
     assert load_cards(tmp_path / "personas") == {card.persona_id: card for card in made}
     with pytest.raises(DataError, match="segment_personas"):
         load_cards(tmp_path)
+
+
+def test_a_model_is_told_neither_size_nor_reactions(tmp_path):
+    first, _ = cards()
+    save_cards([first, replace(first, persona_id="bare-03", terms=[], events=[])], tmp_path)
+    told = told_to_a_model(tmp_path)
+    assert set(told) == {first.persona_id}
+    assert told[first.persona_id].startswith("This person is like others. More often than others")
+    assert "people, 50%" not in told[first.persona_id]
+    assert "reward" not in told[first.persona_id]

@@ -1,4 +1,4 @@
-"""What a demo's people were told fits what they said, and hardly ever loops or is empty."""
+"""What a demo left, measured: its replies, its personas, and what its prompts and adapters know."""
 
 import json
 import os
@@ -47,3 +47,34 @@ def test_replies_fit_their_own_context_and_neither_loop_nor_stay_empty(home):
     assert found["n"] >= LEAST
     assert found["metrics"]["fit_gain"]["low"] > 0
     assert found["metrics"]["loops"]["estimate"] + found["metrics"]["empty"]["estimate"] <= MOST
+
+
+def spread(found):
+    return f"{found['estimate']:.3f} (95 %: {found['low']:.3f} to {found['high']:.3f})"
+
+
+@pytest.fixture(scope="module")
+def log(home):
+    """The simulated log that the demo learned from, with its truth."""
+    return next(home.glob("work/log-*"))
+
+
+@pytest.mark.slow
+def test_personas_of_the_release_are_the_hidden_kinds_and_no_topics(home, log):
+    found = rapport("evaluate", "personas", "--data", str(log), home=home)
+    for name, measure in found["metrics"].items():
+        say(f"personas, n {found['n']}: {name} {spread(measure)}")
+    right, topics = (
+        found["metrics"][name] for name in ("adjusted_rand_index", "topic_adjusted_rand_index")
+    )
+    assert right["low"] > 0.5
+    assert topics["high"] < 0.1
+
+
+@pytest.mark.slow
+def test_adapters_know_replies_to_users_who_taught_them_nothing(home, log):
+    found = rapport("evaluate", "lm", "--data", str(log), "--limit", "100", home=home)
+    for name, measure in found["metrics"].items():
+        say(f"language model, n {found['n']}: {name} {spread(measure)}")
+    for way in ("adapter", "both", "global_adapter"):
+        assert found["metrics"][f"gain_{way}"]["low"] > 0

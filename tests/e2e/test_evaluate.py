@@ -1,0 +1,29 @@
+"""Prompts and adapters of the shared small home, measured: it is too small for more than form."""
+
+import json
+
+from typer.testing import CliRunner
+
+from rapport.cli.app import app
+from rapport.lake import Lake
+from rapport.measuring.perplexity import WAYS
+from rapport.users.split import part_of
+from tests.unit.measuring.shape import assert_shaped
+
+REPLIES = 12
+
+
+def test_replies_are_read_in_every_way_by_whom_they_taught_nothing(circle):
+    where = ["--data", str(circle.folder / "log"), "--home", str(circle.home)]
+    ran = CliRunner().invoke(app, ["evaluate", "lm", *where, "--limit", str(REPLIES), "--json"])
+    assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)
+    assert_shaped(told, task="lm")
+    assert told["n"] == REPLIES
+    for way in WAYS:
+        # A model that knows nothing gives each of its 512 tokens about the same chance.
+        assert 50 < told["metrics"][f"perplexity_{way}"]["estimate"] < 2000
+    assert sum(group["gain_both"]["n"] for group in told["groups"].values()) == REPLIES
+    known = Lake(circle.home / "lake").scan("user_embeddings").collect()["user_id"].unique()
+    taught = sum(part_of(user) != "gate" for user in known)
+    assert any(note.startswith(f"{taught} of {len(known)} users") for note in told["notes"])
