@@ -70,12 +70,16 @@ def command_line(job: str) -> argparse.ArgumentParser:
 
 @contextmanager
 def sigterm_unwinds() -> Iterator[None]:
-    """Let SIGTERM unwind the block, so that it ends what it started and notes what became of it."""
+    """Let SIGTERM unwind the block, so that it ends what it started and notes what became of it.
+
+    Ctrl-C does so at once too: polars, once imported, has the kernel go on waiting after it.
+    """
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, end)
+    signal.siginterrupt(signal.SIGINT, True)
     try:
         yield
     finally:

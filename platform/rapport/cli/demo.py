@@ -20,6 +20,7 @@ from rapport.cli.pace import spoken
 from rapport.cli.printing import print_ingested
 from rapport.cli.running import print_personas
 from rapport.cli.stage_lines import say
+from rapport.cli.stages import JobFailedError
 from rapport.config import ENCODER_URI, LANGUAGE_URI
 from rapport.errors import DataError
 from rapport.home import Home
@@ -44,6 +45,10 @@ def run_demo(
             _run(demo, as_json=as_json)
         except (KeyboardInterrupt, SystemExit):
             sys.stderr.write(f"rapport: stopped in {demo.doing}; the same command goes on there\n")
+            raise
+        except JobFailedError as error:
+            more = "; --minutes gives every stage more time" if error.code == "budget" else ""
+            sys.stderr.write(f"rapport: {demo.doing} failed; the same command tries again{more}\n")
             raise
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from rapport.config import resolve
+from rapport.config import JobConfig, resolve
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.pipeline.job import code_version, config_hash
@@ -33,9 +33,15 @@ _PARTS = {
 """Folder of the work folder that a step leaves."""
 _LOG = "ingest_logs"
 _TABLES = ("turns", "decisions", "feedback")
-_SET = (
-    EmbedConfig, SegmentConfig, ScorersConfig, AdaptersConfig, TrainPolicyConfig, EvaluateConfig,
-)  # fmt: skip
+_SETTINGS: Mapping[str, type[JobConfig]] = {
+    "embed_users": EmbedConfig,
+    "segment_personas": SegmentConfig,
+    "train_scorers": ScorersConfig,
+    "train_adapters": AdaptersConfig,
+    "train_policy": TrainPolicyConfig,
+    "evaluate_release": EvaluateConfig,
+}
+"""Whose settings make a demo another one."""
 
 
 class Journal:
@@ -53,7 +59,10 @@ class Journal:
 
     def __init__(self, home: Home, *, sets: list[str], about: Mapping[str, object]) -> None:
         self._home, self._path = home, home.work / _FILE
-        settings = [config_hash(resolve(one, sets=sets, flags={"home": home.root})) for one in _SET]
+        settings = [
+            config_hash(resolve(config, section=job, sets=sets, flags={"home": home.root}))
+            for job, config in _SETTINGS.items()
+        ]
         whole = json.dumps([code_version(), settings, dict(about)], default=str)
         self._key = hashlib.sha256(whole.encode()).hexdigest()
         self._kept = self._read()
