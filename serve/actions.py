@@ -1,7 +1,7 @@
 """What `POST /v1/rank` takes, and what the policy takes each action for."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from rapport.arms import DEFAULT_AGENT, Arm
 from rapport.errors import ServingError
 
+from .doors import Caller
 from .plan import Plan
 from .reading import Reader
 from .wire import ChatRequest, Message, UserFields
 
 MAX_ACTIONS = 256
-MAX_FEATURES = 64
+MAX_FEATURES = 256
 Id = Annotated[str, Field(min_length=1, max_length=128)]
+Features = Annotated[dict[str, FiniteFloat], Field(max_length=MAX_FEATURES)]
 
 
 class Action(BaseModel):
@@ -35,7 +37,7 @@ class Action(BaseModel):
 
     id: Id
     text: Annotated[str, Field(min_length=1, max_length=8000)] | None = None
-    features: Annotated[dict[str, FiniteFloat], Field(max_length=MAX_FEATURES)] = {}
+    features: Features = {}
     nlp_score: float | None = Field(default=None, gt=0, le=1)
 
 
@@ -45,8 +47,13 @@ class RankRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user: Id | UserFields | None = None
-    context: Annotated[str, Field(min_length=1)] | Annotated[list[Message], Field(max_length=512)]
-    """What the user said last, or the conversation that ends in it."""
+    context: (
+        Annotated[str, Field(min_length=1)] | Annotated[list[Message], Field(max_length=512)] | None
+    ) = None
+    """What the user said last, or the conversation that ends in it; none where nothing was said."""
+    features: Features = {}
+    """What else is known of the situation; logged for whoever trains on the log, and read by no
+    policy of this version."""
     actions: list[Action] = Field(default=[], max_length=MAX_ACTIONS)
     excluded: list[Id] = Field(default=[], max_length=MAX_ACTIONS)
     """Ids of actions that may not be taken this time."""
@@ -57,6 +64,8 @@ class RankRequest(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> "RankRequest":
+        if self.context is None and not self.features and not self.actions:
+            raise ValueError("context: give what was said, or features, or actions")
         ids = [action.id for action in self.actions]
         if len(set(ids)) < len(ids):
             raise ValueError("actions: every id must be another")
@@ -68,7 +77,7 @@ class RankRequest(BaseModel):
 
     def as_chat(self) -> ChatRequest:
         """The same message as a chat's, so that party, episode and crisis are found as there."""
-        said = self.context
+        said = "" if self.context is None else self.context
         messages = [Message(role="user", content=said)] if isinstance(said, str) else said
         if not messages:
             raise ServingError("context: there is no message", "context")
@@ -81,6 +90,17 @@ class RankRequest(BaseModel):
                 "rapport::agent_id": self.agent_id,
             }
         )
+
+
+A = TypeVar("A", ChatRequest, RankRequest)
+
+
+def for_agent(caller: Caller, asked: A) -> A:
+    """Take a bound key's only agent where the request names none; refuse one of others."""
+    if len(caller.agents) == 1 and "agent_id" not in asked.model_fields_set:
+        return asked.model_copy(update={"agent_id": min(caller.agents)})
+    caller.must_speak_for(asked.agent_id)
+    return asked
 
 
 def shares_of(plan: Plan, actions: Sequence[Action], reader: Reader) -> NDArray[np.float64]:

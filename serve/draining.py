@@ -56,7 +56,7 @@ class Entrance:
         if scope["type"] != "http" or scope["path"] in ALWAYS_OPEN:
             await self._app(scope, receive, send)
         elif not self._visitors.open:
-            await _refuse(send)
+            await _refuse(send, scope["path"])
         else:
             self._visitors.enter()
             try:
@@ -65,8 +65,9 @@ class Entrance:
                 self._visitors.leave()
 
 
-async def _refuse(send: Send) -> None:
-    body = json.dumps(error_body(UnavailableError("this gateway is stopping; try again")))
+async def _refuse(send: Send, path: str) -> None:
+    error = UnavailableError("this gateway is stopping; try again")
+    body = json.dumps(error_body(error, path))
     headers: list[tuple[bytes, bytes]] = [
         (b"content-type", b"application/json"),
         (b"retry-after", RETRY_AFTER_S.encode()),

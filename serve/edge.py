@@ -28,6 +28,7 @@ from rapport.errors import (
 )
 from rapport.schema import new_id
 
+from .azure_errors import authorization
 from .doors import Doors
 from .errors import error_body, error_response, internal_body
 from .limits import Limits, Turnstile
@@ -71,7 +72,7 @@ class Visit:
         """Answer with an error; into a stream it goes as its last event."""
         self.code = error.code
         if self.status is None:
-            await error_response(error)(self.scope, _nothing, self.send)
+            await error_response(error, self.scope["path"])(self.scope, _nothing, self.send)
         else:
             await self._end(error_body(error))
 
@@ -82,7 +83,7 @@ class Visit:
         places = traceback.extract_tb(error.__traceback__)[-3:]
         where = [f"{Path(place.filename).name}:{place.lineno}" for place in places]
         tell("fault", level=logging.ERROR, request_id=self.request_id, kind=kind, where=where)
-        body = internal_body(kind, self.request_id)
+        body = internal_body(kind, self.request_id, self.scope["path"])
         if self.status is None:
             raw = json.dumps(body).encode()
             headers = [
@@ -145,7 +146,7 @@ class Edge:
         if scope["path"] in OPEN_PATHS or is_of_page(scope["path"]):
             await self._app(scope, receive, visit.send)
             return
-        caller = await self._doors.admitted(visit.headers.get("authorization"))
+        caller = await self._doors.admitted(authorization(visit.headers, scope["path"]))
         state = scope.setdefault("state", {})
         state["caller"], state["tenant"] = caller, caller.tenant
         with self._turnstile.passed(caller.key_id, caller.rates):

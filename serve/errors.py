@@ -1,4 +1,4 @@
-"""Errors as clients see them: one shape everywhere, OpenAI's, and no text of a user in it."""
+"""Errors as clients see them: OpenAI's shape, under Azure's paths its own; no text of a user."""
 
 import math
 import re
@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from rapport.errors import NotFoundError, ServingError
+
+from .azure_errors import PREFIX, azure_body, azure_internal_body
 
 _NAME = re.compile(r"[\w.:/@+-]{1,64}", flags=re.ASCII)
 _PLACE = re.compile(r"[\w.:/@+\[\],-]{1,64}", flags=re.ASCII)
@@ -42,8 +44,10 @@ _TYPES: Mapping[int, str] = {
 }
 
 
-def error_body(error: ServingError) -> dict[str, dict[str, str | None]]:
-    """Shape an error as OpenAI clients expect it."""
+def error_body(error: ServingError, path: str = "") -> dict[str, dict[str, Any]]:
+    """Shape an error as clients of a path expect it: OpenAI's way, or the Personalizer's."""
+    if path.startswith(PREFIX):
+        return azure_body(error, path)
     kind = "invalid_request_error" if error.status < 500 else "server_error"
     return {
         "error": {
@@ -55,19 +59,21 @@ def error_body(error: ServingError) -> dict[str, dict[str, str | None]]:
     }
 
 
-def error_response(error: ServingError) -> JSONResponse:
+def error_response(error: ServingError, path: str = "") -> JSONResponse:
     """Answer with an error; `Retry-After` where trying again may help."""
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse(error_body(error), status_code=error.status, headers=headers)
+    return JSONResponse(error_body(error, path), status_code=error.status, headers=headers)
 
 
-def internal_body(kind: str, request_id: str) -> dict[str, dict[str, str | None]]:
+def internal_body(kind: str, request_id: str, path: str) -> dict[str, dict[str, Any]]:
     """Shape a fault of ours: its kind and the id under which the log has the place."""
     message = f"internal error {kind}, request {request_id}"
+    if path.startswith(PREFIX):
+        return azure_internal_body(message)
     detail = {"message": message, "type": "server_error", "code": "internal", "param": None}
     return {"error": detail}
 
@@ -88,7 +94,7 @@ async def on_serving_error(request: Request, error: Exception) -> JSONResponse:
     """Answer an error of ours."""
     assert isinstance(error, ServingError)
     request.state.code = error.code
-    return error_response(error)
+    return error_response(error, request.url.path)
 
 
 async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -97,13 +103,14 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
     return await on_serving_error(request, refused(error))
 
 
-async def on_http_error(_request: Request, error: Exception) -> JSONResponse:
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     """Answer a path or method that does not exist."""
     assert isinstance(error, HTTPException)
+    path = request.url.path
     if error.status_code == 404:
-        return error_response(NotFoundError("no such path; see /openapi.json"))
+        return error_response(NotFoundError("no such path; see /openapi.json"), path)
     shaped = ServingError("this path does not take that method; see /openapi.json")
-    body = error_body(shaped)
+    body = error_body(shaped, path)
     body["error"]["code"] = "method_not_allowed" if error.status_code == 405 else "http"
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 

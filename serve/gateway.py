@@ -1,10 +1,9 @@
 """The ingress: HTTP in OpenAI's format on one side, exchanges on the other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import anyio
 from fastapi import FastAPI, Request, Response
@@ -16,16 +15,16 @@ from starlette.types import Send
 from rapport.errors import ServingError, UnavailableError
 from rapport.store import Store
 
-from .actions import RankRequest
+from .actions import RankRequest, for_agent
 from .answer import Answer
 from .bundle import Bundles
-from .doors import Caller, Doors
+from .doors import Doors
 from .edge import Edge
 from .errors import on_http_error, on_serving_error, on_validation_error
 from .exchange import Exchanges
 from .feedback import Feedbacks
 from .limits import Limits
-from .lookback import DecisionId, LookBack
+from .lookback import DecisionId
 from .metrics import CONTENT_TYPE, Metrics
 from .openapi import Route, body_of, caller_of, mount
 from .page import show_page
@@ -33,7 +32,6 @@ from .rank import Ranks
 from .shapes import Activated, Completion, FeedbackTaken, Health, Models, Ranked, Readiness
 from .wire import ChatRequest, FeedbackRequest
 
-A = TypeVar("A", ChatRequest, RankRequest)
 PROBE_S = 2.0
 """Seconds the store has to answer a probe."""
 
@@ -46,12 +44,12 @@ class Gateway:
         *,
         exchanges: Exchanges,
         feedbacks: Feedbacks,
-        lookback: LookBack,
+        others: Sequence[Route],
         doors: Doors,
         metrics: Metrics,
         limits: Limits,
     ) -> None:
-        self._exchanges, self._feedbacks, self._lookback = exchanges, feedbacks, lookback
+        self._exchanges, self._feedbacks, self._others = exchanges, feedbacks, others
         self._ranks = Ranks(exchanges)
         self._doors, self._metrics, self._limits = doors, metrics, limits
 
@@ -64,7 +62,7 @@ class Gateway:
             redoc_url=None,
             redirect_slashes=False,
         )
-        mount(api, [*self._routes(), *self._lookback.routes()])
+        mount(api, [*self._routes(), *self._others])
         show_page(api)
         api.add_exception_handler(ServingError, on_serving_error)
         api.add_exception_handler(HTTPException, on_http_error)
@@ -149,7 +147,7 @@ class Gateway:
     async def chat(self, request: Request) -> Response:
         """Answer one chat request, streamed or not."""
         caller, asked = caller_of(request), await body_of(request, ChatRequest)
-        asked = _for_agent(caller, asked)
+        asked = for_agent(caller, asked)
         answer = await self._exchanges.answer(
             caller.tenant, asked, request.headers.get("x-user-id")
         )
@@ -167,7 +165,7 @@ class Gateway:
     async def rank(self, request: Request) -> Response:
         """Choose among the client's actions; without any, say which arm to answer under."""
         caller, asked = caller_of(request), await body_of(request, RankRequest)
-        asked = _for_agent(caller, asked)
+        asked = for_agent(caller, asked)
         header_user = request.headers.get("x-user-id")
         body = await self._ranks.take(caller.tenant, asked, header_user)
         request.state.decision_id = body["decision_id"]
@@ -220,14 +218,6 @@ class EventStream(StreamingResponse):
             if close is not None:
                 with anyio.CancelScope(shield=True):
                     await close()
-
-
-def _for_agent(caller: Caller, asked: A) -> A:
-    """Take a bound key's only agent where the request names none; refuse one of others."""
-    if len(caller.agents) == 1 and "agent_id" not in asked.model_fields_set:
-        return asked.model_copy(update={"agent_id": min(caller.agents)})
-    caller.must_speak_for(asked.agent_id)
-    return asked
 
 
 def _refusal(bundles: Bundles) -> dict[str, str] | None:

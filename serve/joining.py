@@ -21,6 +21,7 @@ from .lookback import LookBack
 from .metrics import Metrics
 from .minds import Minds
 from .parties import Parties
+from .personalizer import Personalizer
 from .ranking import Writer
 from .reading import Reader
 from .settings import AppConfig
@@ -99,10 +100,14 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
         releases=home.releases,
         encoder_id=encoder_id,
     )
+    feedbacks = Feedbacks(store, committer, reader.scorer, tenants=tenants, metrics=metrics)
+    personalizer = Personalizer(
+        exchanges=exchanges, feedbacks=feedbacks, tenants=tenants, metrics=metrics
+    )
     gateway = Gateway(
         exchanges=exchanges,
-        feedbacks=Feedbacks(store, committer, reader.scorer, tenants=tenants, metrics=metrics),
-        lookback=lookback,
+        feedbacks=feedbacks,
+        others=[*personalizer.routes(), *lookback.routes()],
         doors=Doors(store, tenants),
         metrics=metrics,
         limits=config.limits,

@@ -114,9 +114,16 @@ class Ledger:
         return Change.of(
             _said(plan),
             opens=decision_row(plan, speech),
-            until=None if plan.deferred else datetime.now(UTC) + self._lease,
+            until=self._until(plan),
             minds=mind_after(plan, self._encoder_id),
         )
+
+    def _until(self, plan: Plan) -> datetime | None:
+        """When the decision is abandoned unless somebody asks for longer; none for the default."""
+        lease: timedelta | None = self._lease
+        if plan.deferred:
+            lease = timedelta(seconds=plan.event.wait_s) if plan.event else None
+        return datetime.now(UTC) + lease if lease else None
 
     def _ending(self, plan: Plan, speech: Speech) -> Change:
         return Change.of(

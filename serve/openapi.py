@@ -30,6 +30,10 @@ _MEANS = {
 }
 _ALWAYS = (500, 503)
 _KEYED = (400, 401, 403, 408, 413, 429, *_ALWAYS)
+_KEYS = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "subscription_key": {"type": "apiKey", "in": "header", "name": "Ocp-Apim-Subscription-Key"},
+}
 _REF = "#/components/schemas/{model}"
 
 
@@ -41,7 +45,7 @@ class Route:
     path: str
     call: Callable[..., Awaitable[Response]]
     answer: type[BaseModel] | None = None
-    """Body of a 200; none where it is text."""
+    """Body of what is well; none where it is text, or nothing."""
     scope: str | None = None
     """Scope a key needs; none where no key is asked for."""
     body: type[BaseModel] | None = None
@@ -52,6 +56,11 @@ class Route:
     """Whether a 503 has the body of a 200, as a probe's has."""
     also: str | None = None
     """A second media type of a 200."""
+    status: int = 200
+    """Status of what is well."""
+    error: type[BaseModel] = ErrorBody
+    keys: Sequence[str] = ("key",)
+    """Ways to give a key, names of `_KEYS`."""
 
 
 def mount(api: FastAPI, routes: Sequence[Route]) -> None:
@@ -66,6 +75,7 @@ def mount(api: FastAPI, routes: Sequence[Route]) -> None:
             response_class=Response,
             summary=said[0],
             description=said[2].strip() or said[0],
+            status_code=route.status,
             responses=_answers(route),
             dependencies=[_needs(route.scope)] if route.scope else [],
             openapi_extra=_extra(route),
@@ -102,19 +112,23 @@ def _needs(scope: str) -> Dependency:
 
 def _answers(route: Route) -> dict[int | str, dict[str, Any]]:
     good: dict[str, Any] = {"description": "Done.", "content": {route.media: {}}}
+    if route.status == 204:
+        good = {"description": "Done; there is no body."}
     if route.answer:
         good = {"description": "Done.", "model": route.answer}
     if route.also:
         good["content"] = {**good.get("content", {}), route.also: {"schema": {"type": "string"}}}
     statuses = sorted({*(_KEYED if route.scope else _ALWAYS), *route.statuses})
-    failed = {status: {"model": ErrorBody, "description": _MEANS[status]} for status in statuses}
+    failed: dict[int | str, dict[str, Any]] = {
+        status: {"model": route.error, "description": _MEANS[status]} for status in statuses
+    }
     if route.unready:
         failed[503] = {"model": route.answer, "description": "Not ready; the body says why."}
-    return {200: good, **failed}
+    return {route.status: good, **failed}
 
 
 def _extra(route: Route) -> dict[str, Any]:
-    extra: dict[str, Any] = {"security": [{"key": []}] if route.scope else []}
+    extra: dict[str, Any] = {"security": [{key: []} for key in route.keys] if route.scope else []}
     if route.scope:
         extra["x-scope"] = route.scope
     if route.body:
@@ -142,6 +156,6 @@ def _documented(api: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, An
     for methods in document["paths"].values():
         for operation in methods.values():
             operation["responses"].pop("422", None)
-    parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    parts["securitySchemes"] = _KEYS
     api.openapi_schema = document
     return document

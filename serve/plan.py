@@ -13,6 +13,7 @@ from rapport.policy.features import Situation
 from rapport.schema import new_id
 
 from .bundle import MARGIN_FLOOR, Bundle
+from .deferral import Event
 from .minds import Mind
 from .passing import alone, passed_on
 from .reading import Reading
@@ -53,6 +54,10 @@ class Plan:
     crisis: bool = False
     deferred: bool = False
     """The decision counts only once the client says that it did as it was told."""
+    event: Event | None = None
+    """Under which terms the client waits for a reward; none where it promised none."""
+    noted: Mapping[str, float] = field(default_factory=dict)
+    """Features of the situation that the client told; only logged."""
     unlogged: bool = False
     """The store does not answer, and the tenant would rather have a reply than a log."""
     default: str | None = None

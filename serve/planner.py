@@ -60,7 +60,8 @@ class Planner:
         if party.known and party.allows("memory") and not party.protected:
             mind = self.minds.recall(party.tenant, party.user_id)
         users = router.users if router else None
-        mind = mind.heard(plan.seen, now(), plan.episode.episode_id, users)
+        if plan.asked.speaks:
+            mind = mind.heard(plan.seen, now(), plan.episode.episode_id, users)
         route = None
         if router and mind.vector is not None and party.allows("infer_affect"):
             route = router.route(mind.vector, plan.reading)

@@ -19,7 +19,7 @@ from rapport.errors import NotFoundError, ServingError
 from rapport.governance.redaction import redact
 
 from .actions import Action, RankRequest, shares_of, shown_most
-from .deferral import activate
+from .deferral import Event, activate
 from .exchange import Exchanges
 from .plan import Plan
 from .planner import may_explore
@@ -28,6 +28,8 @@ from .rows import response_block
 from .speech import Sample, Speech
 
 EXCLUDED = "excluded"
+CONTEXT = "context:"
+"""Prefix of what the client told of the situation among a decision's features."""
 
 
 class Ranks:
@@ -38,9 +40,14 @@ class Ranks:
         self._reranker = Reranker()
 
     async def take(
-        self, tenant: str, asked: RankRequest, header_user: str | None = None
+        self,
+        tenant: str,
+        asked: RankRequest,
+        header_user: str | None = None,
+        *,
+        event: Event | None = None,
     ) -> dict[str, Any]:
-        """Rank and log.
+        """Rank and log; an event that is on record already stays as it is.
 
         Returns:
             With actions `decision_id`, `action_id` and `ranking` (best first: `id`, `probability`
@@ -52,7 +59,7 @@ class Ranks:
             ServingError: No action may be taken, or the request asks for what cannot be.
             UnavailableError: The store is down; nothing is half-done.
         """
-        plan = await asyncio.to_thread(self._planned, tenant, asked, header_user)
+        plan = await asyncio.to_thread(self._planned, tenant, asked, header_user, event)
         text = plan.ready or ""
         speech = Speech(delivered=plan.delivered, samples=[Sample(text=text, read=text)])
         ledger = self._exchanges.ledger
@@ -70,8 +77,16 @@ class Ranks:
         """
         return await asyncio.to_thread(self._activate, tenant, decision_id)
 
-    def _planned(self, tenant: str, asked: RankRequest, header_user: str | None) -> Plan:
-        plan = self._exchanges.hearing.heard(tenant, asked.as_chat(), header_user)
+    def _planned(
+        self, tenant: str, asked: RankRequest, header_user: str | None, event: Event | None
+    ) -> Plan:
+        silent = asked.context is None
+        plan = self._exchanges.hearing.heard(tenant, asked.as_chat(), header_user, silent=silent)
+        plan = replace(plan, noted={f"{CONTEXT}{k}": v for k, v in asked.features.items()})
+        if event is not None:
+            plan = replace(plan, decision_id=event.decision_id, event=event)
+        if silent:
+            plan = replace(plan, reading=plan.reading.neutral())
         if plan.crisis:
             return plan
         plan = self._chosen(self._exchanges.planner.recalled(plan), asked)

@@ -56,6 +56,8 @@ def _features(plan: Plan, speech: Speech) -> dict[str, float]:
     told = _known(plan) if plan.party.allows("infer_affect") else {}
     cost = speech.usage.cost
     told |= {} if cost is None else {"cost": cost}
+    told |= {} if plan.crisis else plan.noted
+    told |= plan.event.terms() if plan.event and not plan.crisis else {}
     return {**told, DEFERRED: 1.0} if plan.deferred else told
 
 
@@ -71,6 +73,7 @@ def user_turn(plan: Plan) -> dict[str, Any]:
     columns: dict[str, Any] = {"facet": CRISIS_FACET} if plan.crisis else {}
     if not plan.crisis and plan.party.allows("infer_affect"):
         columns["sentiment"] = plan.reading.sentiment
+    columns |= plan.event.turn_id("user") if plan.event else {}
     text = CRISIS_TEXT if plan.crisis else redact(plan.said)
     return turn_row(plan.party, plan.episode, role="user", text=text, **columns)
 
@@ -81,8 +84,9 @@ def reply_turn(plan: Plan, speech: Speech) -> dict[str, Any]:
     A call of a tool shows no arm, whatever was drawn, and nothing is to learn one from it.
     """
     arm = plan.arm.name if plan.arm and speech.delivered != "tool_call" else None
+    columns = plan.event.turn_id("assistant") if plan.event else {}
     text = speech.text or None
-    return turn_row(plan.party, plan.episode, role="assistant", text=text, arm=arm)
+    return turn_row(plan.party, plan.episode, role="assistant", text=text, arm=arm, **columns)
 
 
 def mind_after(plan: Plan, encoder_id: str) -> list[MindState]:

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat
 
 from rapport.affect.channels import CHANNELS, Channel, Reading, answered, reported, sentiment_gain
 from rapport.affect.curve import CurveSettings
+from rapport.affect.waiting import DEFAULT_REWARD, overdue
 from rapport.config import Config
 from rapport.schema import schema_of
 
@@ -60,7 +61,8 @@ def compute_rewards(
 
     `r_t = sum_c w_c * s_c / sum_c w_c` over the channels that reported, in [-1, 1]; a channel
     without a report is left out, never counted as 0. Control decisions earn rewards as well;
-    decisions in a crisis do not.
+    decisions in a crisis do not. A decision whose reward was waited for in vain earns the default
+    that it carries; see `rapport.affect.waiting`.
 
     Args:
         turns: Rows of the turns table.
@@ -74,6 +76,7 @@ def compute_rewards(
         Rows of the rewards table, in the order of `decisions`.
     """
     table = channel_table(turns, decisions, feedback, sentiment, settings=settings)
+    table = _with_defaults(table, overdue(decisions, as_of))
     values = table.select(CHANNELS).to_numpy().astype(np.float64)
     weight = np.array([settings.weights.get(name, 0.0) for name in CHANNELS])
     told = np.where(np.isnan(values), 0.0, weight)
@@ -154,6 +157,17 @@ def returns(
         total[:-step] += gamma**step * np.where(same, np.nan_to_num(rewards[step:]), 0.0)
         spoken[:-step] |= same & ~np.isnan(rewards[step:])
     return np.where(spoken, total, np.nan)
+
+
+def _with_defaults(table: pl.DataFrame, late: pl.DataFrame) -> pl.DataFrame:
+    """Let the channel `reward` hold the default where no verdict came; a dwell time is none."""
+    silent = pl.all_horizontal(pl.col(name).is_null() for name in CHANNELS if name != "dwell")
+    default = pl.when(silent).then(DEFAULT_REWARD).otherwise("reward").clip(-1.0, 1.0)
+    return (
+        table.join(late, on="decision_id", how="left", maintain_order="left")
+        .with_columns(reward=default)
+        .drop(DEFAULT_REWARD)
+    )
 
 
 def _rows(decisions: pl.DataFrame, found: pl.DataFrame, as_of: datetime) -> pl.DataFrame:

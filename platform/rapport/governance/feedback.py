@@ -130,5 +130,6 @@ SHIPPED: Mapping[str, NumberMetric | TextMetric] = {
     "task_success": BooleanMetric(channel="task_success"),
     "dwell": DwellMetric(),
     "comment": TextMetric(channel="comment"),
+    "reward": FloatMetric(low=-1.0, high=1.0),
 }
-"""Metrics that every tenant has."""
+"""Metrics that every tenant has; `reward` is a verdict on the reward's own scale."""

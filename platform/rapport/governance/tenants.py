@@ -10,6 +10,8 @@
       on_store_failure: pass_through
       rates: {per_s: 50, burst: 100, at_once: 32}
       retention_days: 365
+      reward_wait_s: 3600
+      default_reward: -0.1
 
 A tenant that is not in it gets `TenantPolicy()`: age unknown, therefore protected.
 """
@@ -89,6 +91,10 @@ class TenantPolicy(Config):
     """Kinds of feedback beside the shipped ones, by name; see `rapport.governance.feedback`."""
     retention_days: int | None = Field(default=None, ge=1)
     """Days after which what was written becomes null, and only its rows stay; none for never."""
+    reward_wait_s: float = Field(default=600.0, gt=0, le=30 * 86_400)
+    """Seconds that an event of the Personalizer's wire format waits for its reward."""
+    default_reward: float = Field(default=0.0, ge=-1, le=1)
+    """What such an event earns when none came; one that comes later takes its place."""
 
     @field_validator("default_purposes")
     @classmethod
@@ -99,7 +105,7 @@ class TenantPolicy(Config):
     @classmethod
     def _new_names(cls, metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
         for name in metrics:
-            if name in SHIPPED or name == "reward" or not _METRIC_NAME.fullmatch(name):
+            if name in SHIPPED or not _METRIC_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is taken, or not 1 to 64 of a-z, 0-9, '_', '-', '.'")
         return metrics
 

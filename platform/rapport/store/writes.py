@@ -74,6 +74,14 @@ def put_episodes(connection: Connection, episodes: Sequence[Episode]) -> None:
 
 
 def _open(connection: Connection, batch: Sequence[Opened]) -> None:
+    """Open decisions; one whose id was there is left alone, as the second of two in one batch."""
+    there = _existing(connection, [record for record, _ in batch])
+    new = {
+        opened.record.row_id: opened
+        for opened in reversed(batch)
+        if (opened.record.table, opened.record.tenant, opened.record.row_id) not in there
+    }
+    batch = list(new.values())
     if batch:
         rows = [dict(record.columns) for record, _ in batch]
         connection.execute(insert(tables.decisions), rows)
