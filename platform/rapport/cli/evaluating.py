@@ -9,6 +9,7 @@ from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, TenantOpti
 from rapport.cli.printing import console, print_rows
 from rapport.errors import ConfigError
 from rapport.home import Home
+from rapport.progress import working
 from rapport.runner import show
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def ope(data: DataOption, json_: JsonOption = False) -> None:
     """
     from rapport.measuring.open_bandit import measure_open_bandit
 
-    result = measure_open_bandit(data)
+    with working("evaluate ope", None):
+        result = measure_open_bandit(data)
     _tell(result, as_json=json_)
     raise typer.Exit(3 if result.refused else 0)
 
@@ -80,8 +82,10 @@ def affect(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
     """Measure the emotion scorer, trained in this home or shipped, on labelled texts."""
     from rapport.measuring.emotions import measure_emotions
 
-    scorer, encoder = _scorer(home)
-    _tell(measure_emotions(data, scorer=scorer, encoder=encoder), as_json=json_)
+    with working("evaluate affect", None):
+        scorer, encoder = _scorer(home)
+        result = measure_emotions(data, scorer=scorer, encoder=encoder)
+    _tell(result, as_json=json_)
 
 
 @evaluate_app.command(epilog="Example: rapport evaluate reward --data esconv")
@@ -90,12 +94,14 @@ def reward(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
     """Measure the reward that is read from messages against ESConv's surveys and failures."""
     from rapport.measuring.validity import last_sentiment, measure_reward, shipped_reward
 
-    scorer, encoder = _scorer(home)
-    readings = {
-        "rapport": shipped_reward(scorer, encoder),
-        "last_message": last_sentiment(scorer, encoder),
-    }
-    _tell(measure_reward(data, readings), as_json=json_)
+    with working("evaluate reward", None):
+        scorer, encoder = _scorer(home)
+        readings = {
+            "rapport": shipped_reward(scorer, encoder),
+            "last_message": last_sentiment(scorer, encoder),
+        }
+        result = measure_reward(data, readings)
+    _tell(result, as_json=json_)
 
 
 def _scorer(home: Path) -> "tuple[AffectScorer, TextEncoder]":
@@ -126,8 +132,10 @@ def replies(
     from rapport.text import load_encoder
 
     opened = _existing(home)
-    found = delivered(Lake(opened.lake), tenant=tenant, limit=limit)
-    _tell(measure_replies(found, load_encoder(ENCODER_URI), home=opened.root), as_json=json_)
+    with working("evaluate replies", None):
+        found = delivered(Lake(opened.lake), tenant=tenant, limit=limit)
+        result = measure_replies(found, load_encoder(ENCODER_URI), home=opened.root)
+    _tell(result, as_json=json_)
 
 
 ReleaseOption = Annotated[
@@ -154,8 +162,10 @@ def personas(
     from rapport.text import load_encoder
 
     chosen = released(Home(home, make=False), release)
-    encoder = chosen.text_encoder() if chosen else load_encoder(ENCODER_URI)
-    _tell(measure_personas(data, encoder, release=chosen, limit=limit), as_json=json_)
+    with working("evaluate personas", None):
+        encoder = chosen.text_encoder() if chosen else load_encoder(ENCODER_URI)
+        result = measure_personas(data, encoder, release=chosen, limit=limit)
+    _tell(result, as_json=json_)
 
 
 @evaluate_app.command(epilog="Example: rapport evaluate lm --data esconv")
@@ -182,7 +192,9 @@ def lm(
     if chosen is None:
         remedy = "none serves in this home: make one with rapport demo or rapport run, or --home"
         raise ConfigError("--release", None, remedy)
-    _tell(measure_language(data, opened, chosen, tenant=tenant, limit=limit), as_json=json_)
+    with working("evaluate lm", None):
+        result = measure_language(data, opened, chosen, tenant=tenant, limit=limit)
+    _tell(result, as_json=json_)
 
 
 def _existing(home: Path) -> Home:
