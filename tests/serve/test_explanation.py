@@ -89,10 +89,13 @@ def check_contributions(told, kind):
 
 def test_a_pinned_persona_decides_as_that_persona(fast):
     names = fast.light.exchanges.bundles.now.personas
+    recs = []
     for name in names:
         told = explained(fast, fast.say(stream=False, model=f"rapport:{name}")[1])
         assert told.persona.probabilities == {other: float(other == name) for other in names}
         assert told.persona.pinned
+        recs.append([each.rec for each in told.candidates])
+    assert len({*map(tuple, recs)}) == len(names) > 1
 
 
 def test_what_was_kept_out_is_named_with_its_reason(fast):

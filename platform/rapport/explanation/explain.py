@@ -97,13 +97,13 @@ def explain(
 
 
 def _scored(row: Mapping[str, Any]) -> Scored | None:
-    """Those that took part in a draw between scores; none where there was no such draw."""
+    """Those that took part in a draw between scores; none where what was taken has none."""
     free = [
         (place, each)
         for place, each in enumerate(row["candidates"])
         if each["guard"] is None and None not in (each["nlp_score"], each["rec_score"])
     ]
-    if not free:
+    if row["action_index"] not in [place for place, _ in free]:
         return None
     safe = safe_arms(row["agent_id"])
     return Scored(

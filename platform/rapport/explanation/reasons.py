@@ -109,7 +109,9 @@ def _plain_reply(row: Mapping[str, Any]) -> str:
         return _why_control(row)
     if delivered == "pinned":
         return "the request named a model or an adapter, which answered as it is"
-    return "the exchange was observed, and its reply passed unchanged"
+    if delivered == "observed":
+        return "the exchange was observed, and its reply passed unchanged"
+    return f"the exchange was only observed, but {_DELIVERED.get(delivered, delivered)}"
 
 
 def _why_control(row: Mapping[str, Any]) -> str:
