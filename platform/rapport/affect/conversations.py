@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from rapport.affect.curve import curve
 from rapport.affect.reward import REWARD, RewardSettings, compute_rewards
@@ -110,7 +111,7 @@ def spoken(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _Read:
-    sentiment: Any  # [N]
+    sentiment: NDArray[np.float64]  # [N]
     emotions: list[tuple[str, ...]]
 
 
