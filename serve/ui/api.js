@@ -1,5 +1,7 @@
 /** Asking the API: the key goes in a header only, and what goes wrong comes back in words. */
 
+const NO_KEY = "This key is unknown, expired or revoked. Take the one that rapport serve printed.";
+
 /** An answer that is no success: the server's sentence, and the id its log has the request under. */
 export class ApiError extends Error {
   constructor(sentence, { status = 0, requestId = null, retryAfter = null } = {}) {
@@ -11,7 +13,8 @@ export class ApiError extends Error {
   get told() {
     const wait = this.retryAfter ? ` Try again in ${this.retryAfter} s.` : "";
     const id = this.requestId ? ` (request ${this.requestId})` : "";
-    return `${hint(this.status)}${sentence(this.message)}${wait}${id}`;
+    const told = this.status === 401 ? NO_KEY : `${hint(this.status)}${sentence(this.message)}`;
+    return `${told}${wait}${id}`;
   }
 }
 
@@ -93,7 +96,6 @@ async function* events(body) {
 }
 
 function hint(status) {
-  if (status === 401) return "This key does not open the door: ";
   if (status === 403) return "This key may not do that: ";
   if (status === 429) return "Too fast: ";
   if (status >= 500) return "The server could not answer: ";

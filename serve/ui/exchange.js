@@ -50,7 +50,8 @@ export class Exchange {
   finish(api) {
     this.theirs.removeAttribute("aria-busy");
     byId("spoken").textContent = `Reply: ${this.reply}`;
-    if (this.block?.decision_id) this.under.append(thumbs(api, this.block.decision_id));
+    const { decision_id: id, guard } = this.block ?? {};
+    if (id && guard !== "crisis") this.under.append(thumbs(api, id)); // a crisis is no lesson
   }
 
   /** Say in words what the explanation adds. */
