@@ -59,10 +59,8 @@ class Side {
     this.text = make("p", { class: "text" });
     this.body = make("div", { class: "card" });
     this.theirs = make("div", { class: "theirs", "aria-busy": "true" }, this.text);
-    const people = persona.users ? `${persona.users.toLocaleString("en")} people, ${(persona.share * 100).toFixed(0)} %. ` : "";
-    const terms = persona.terms?.length ? `They speak of: ${persona.terms.slice(0, 6).join(", ")}.` : "";
     this.element = make("article", { class: "side" }, make("h3", {}, persona.persona_id),
-      make("p", { class: "aside" }, people + terms), this.theirs, this.body);
+      make("p", { class: "aside" }, inShort(persona)), this.theirs, this.body, card(persona));
   }
 
   async ask(api, body) {
@@ -79,4 +77,17 @@ class Side {
       this.theirs.removeAttribute("aria-busy");
     }
   }
+}
+
+/** How many they are, and words they use more than others; signs that tell nothing are left out. */
+function inShort({ users, share, terms = [] }) {
+  const people = users ? `${users.toLocaleString("en")} people, ${(share * 100).toFixed(0)} %` : "";
+  const words = terms.filter((term) => /^\p{L}[\p{L}' ]*$/u.test(term)).slice(0, 6);
+  return [people, words.length ? `write more often: ${words.join(", ")}` : ""].filter(Boolean).join("; ");
+}
+
+/** All that the release says of a persona, in its own sentences. */
+function card({ sentences = [] }) {
+  const told = sentences.map((sentence) => make("li", {}, sentence));
+  return make("details", { class: "why", hidden: !told.length }, make("summary", {}, "Who they are"), make("ul", {}, ...told));
 }

@@ -61,8 +61,9 @@ export class Talk {
     if (!failed) exchange.finish(this.#api);
     if (stopped) exchange.fail("Stopped here; what was said until now counts as the reply.");
     if (exchange.block) {
-      await this.#explain(exchange);
       this.#plot(exchange);
+      await this.#explain(exchange);
+      exchange.element.scrollIntoView({ block: "start" });
     }
     return exchange.block !== null;
   }
