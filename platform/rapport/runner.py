@@ -76,6 +76,7 @@ def sigterm_unwinds() -> Iterator[None]:
     """
 
     def end(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what unwinds is left to its end
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, end)
@@ -108,11 +109,18 @@ def error_json(error: RapportError) -> dict[str, dict[str, str | None]]:
 
 
 def tell(error: RapportError, *, who: str, as_json: bool) -> int:
-    """Tell an error once and return its exit code: to people on stderr, as JSON on stdout."""
-    if as_json:
-        sys.stdout.write(json.dumps(error_json(error)) + "\n")
-    else:
-        sys.stderr.write(f"{who}: {_said(error)}\n")
+    """Tell an error once and return its exit code: to people on stderr, as JSON on stdout.
+
+    Where nobody is left to read it, nothing is told.
+    """
+    try:
+        if as_json:
+            sys.stdout.write(json.dumps(error_json(error)) + "\n")
+            sys.stdout.flush()
+        else:
+            sys.stderr.write(f"{who}: {_said(error)}\n")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return error.exit_code
 
 

@@ -17,6 +17,35 @@ with sigterm_unwinds():
 """
 
 
+SLOW = """
+import os, signal, sys, time
+from rapport.errors import StoppedError
+from rapport.runner import sigterm_unwinds, tell
+try:
+    with sigterm_unwinds():
+        try:
+            print("waits", flush=True)
+            time.sleep(60)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+except SystemExit:
+    sys.exit(tell(StoppedError(signal.SIGTERM), who="x", as_json=True))
+"""
+
+
+def test_a_second_signal_and_a_reader_that_is_gone_disturb_no_end():
+    command = [sys.executable, "-c", SLOW]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "waits\n"
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert process.stderr.read() == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_waits_is_stopped_at_once_and_cleans_up(number):
     command = [sys.executable, "-c", WAITING]
