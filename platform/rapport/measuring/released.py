@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rapport.config import ENCODER_URI, LANGUAGE_URI
+from rapport.config import JobConfig, resolve
 from rapport.errors import BrokenReleaseError
 from rapport.home import Home, user_key
 from rapport.lake import Lake
@@ -38,21 +38,23 @@ class Released:
             ModelError: It cannot be had.
             BrokenReleaseError: What is called so now has other weights.
         """
-        uri = self._uri(ENCODING, "encoder", ENCODER_URI)
+        uri = self._uri(ENCODING, "encoder")
         encoder = load_encoder(uri)
         self._check(ENCODING, uri, encoder.encoder_id)
         return encoder
 
     def language_model(self) -> Path:
         """Folder of the language model its adapters were trained on; raises as `text_encoder`."""
-        uri = self._uri(ADAPTING, "language_model", LANGUAGE_URI)
+        uri = self._uri(ADAPTING, "language_model")
         folder = pull(uri)
         self._check(ADAPTING, uri, model_id(folder))
         return folder
 
-    def _uri(self, job: str, setting: str, default: str) -> str:
+    def _uri(self, job: str, setting: str) -> str:
+        """A model's URI as the job's record states it; a release without one takes ours."""
         record = self.manifest.jobs.get(job)
-        return str(record.settings.get(setting, default)) if record else default
+        stated = record.settings.get(setting) if record else None
+        return str(stated or getattr(resolve(JobConfig), setting))
 
     def _check(self, job: str, uri: str, found: str) -> None:
         record = self.manifest.jobs.get(job)
