@@ -35,8 +35,14 @@ class _OfAbout(ProgressColumn):
     """Seconds so far, and those it will take."""
 
     def render(self, task: Task) -> Text:
-        about = "" if task.total is None else f" of about {task.total:.0f} s"
-        return Text(f"{task.elapsed or 0:.0f} s{about}")
+        spent = task.elapsed or 0.0
+        if task.total is None:
+            return Text(f"{spent:.0f} s")
+        late = spent > task.total
+        about = (
+            f" (about {task.total:.0f} s was expected)" if late else f" of about {task.total:.0f} s"
+        )
+        return Text(f"{spent:.0f} s{about}")
 
 
 @contextmanager
@@ -68,8 +74,13 @@ def working(label: str, seconds: float | None) -> Iterator[None]:
 
 
 def _bar(*columns: ProgressColumn) -> Progress:
-    console = Console(stderr=True)
-    return Progress(TextColumn("{task.description}"), *columns, console=console, transient=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        *columns,
+        console=Console(stderr=True),
+        refresh_per_second=4,  # drawing takes processor time from what it shows
+        transient=True,
+    )
 
 
 @contextmanager
