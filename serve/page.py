@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 def is_of_page(path: str) -> bool:
-    """Whether a path is the page's or one of its files': no key opens it, and none is needed."""
+    """Whether a path is the page's or one of its files', which need no key."""
     return path == PAGE or path.startswith(FILES)
 
 

@@ -23,8 +23,8 @@ export function sentimentFigure(points) {
       draw("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
       draw("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, value > 0 ? "+1" : String(value)),
     ]),
-    ...ticks(n).map((place) =>
-      draw("text", { x: x(place), y: HEIGHT - 12, "text-anchor": place ? "end" : "start" }, `${place ? "" : "message "}${place + 1}`)),
+    draw("text", { x: LEFT, y: HEIGHT - 12 }, "message 1"),
+    draw("text", { x: WIDTH - RIGHT, y: HEIGHT - 12, "text-anchor": "end" }, String(n)),
     draw("polyline", { class: "line", points: line }),
     ...points.map((point, place) => draw("circle", { class: "dot", cx: x(place), cy: y(point.sentiment), r: 3.5 })),
   );
@@ -35,5 +35,3 @@ export function sentimentFigure(points) {
     make("figcaption", {}, `Sentiment, −1 to +1: each message a dot, the curve a line; n = ${n} messages`),
   );
 }
-
-const ticks = (n) => [0, n - 1];

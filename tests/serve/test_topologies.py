@@ -88,6 +88,15 @@ def test_raw_events_carry_the_ids_first_and_end_with_done(graph):
     assert lines[-1] == "data: [DONE]"
 
 
+def test_the_page_and_its_files_need_no_key(graph):
+    _, _, served = graph
+    for path, media in (("/", "text/html"), ("/ui/main.js", "text/javascript")):
+        answer = httpx.get(served.url + path, timeout=60)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(media)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 def test_curl_holds_a_conversation_and_gives_feedback(graph):
     _, _, served = graph
 
