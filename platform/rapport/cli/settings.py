@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, plainly
 from rapport.cli.printing import print_rows
 from rapport.cli.stages import JOBS
 from rapport.cli.usage import SettingsOption
-from rapport.config import JobConfig, Layer, fitted, layers, settings_file, settings_in
+from rapport.config import JobConfig, fitted, layers, settings_file, settings_in
 from rapport.errors import RapportError
 from rapport.provenance import Setting, settings_of
 from rapport.runner import show
@@ -25,7 +25,6 @@ config_app = typer.Typer(
     no_args_is_help=True,
 )
 EVERYWHERE = "everywhere"
-_SERVE_S = 60
 _SERVE_S = 60
 
 
@@ -66,7 +65,7 @@ def _of_jobs(home: Path | None) -> Iterator[dict[str, Any]]:
     yield from (_row(EVERYWHERE, one) for one in everywhere)
     for job, config_type in job_configs().items():
         stated = layers(config_type, defaults=_shipped(job), section=job, flags=flags)
-        for one in settings_of(_as_far_as_stated(config_type, stated), stated):
+        for one in settings_of(fitted(config_type, stated), stated):
             if one not in everywhere:
                 yield _row(job, one)
 
@@ -92,14 +91,6 @@ def job_configs() -> dict[str, type[JobConfig]]:
         "compact_lake": settings.CompactConfig,
     }
     return {job: own.get(job, JobConfig) for job in JOBS}
-
-
-def _as_far_as_stated(config_type: type[JobConfig], stated: Sequence[Layer]) -> JobConfig:
-    """Fill a configuration; what an ingest must be told each time (format, paths) stays open."""
-    if config_type.model_fields.keys() >= {"format", "paths"}:
-        open_ = Layer("default", {"format": "-", "paths": []})
-        return fitted(config_type, [open_, *stated])
-    return fitted(config_type, stated)
 
 
 def _shipped(job: str) -> Path | None:
