@@ -32,6 +32,7 @@ def main() -> int:
     """Serve until SIGINT or SIGTERM; prints address and key once requests are answered."""
     arguments = _parser().parse_args()
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back by `rapport serve`
         if arguments.settings:
             _show_settings(arguments)
             return 0

@@ -94,6 +94,16 @@ def test_a_simulation_that_is_interrupted_leaves_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_graph_that_is_interrupted_while_it_starts_says_so(tmp_path):
+    process = begun(tmp_path, "serve", "--port", "0", "--home", "home")
+    wait_for(lambda: "rapport_serve.launch" in psutil.Process(process.pid).cmdline(), process)
+    out, err = interrupted(process)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.startswith("serve: interrupted")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_a_served_graph_that_is_interrupted_drains_and_leaves_no_process(tmp_path, language_model):
     env = {"RAPPORT_LANGUAGE_MODEL": language_model}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -290,7 +291,9 @@ def serve(
         flags={"explore": explore, "mode": mode, **attached},
     )
     environment = {**os.environ, **({"RAY_ADDRESS": address} if address else {})}
-    # In this process's place: signals reach it, and nothing is left behind.
+    # In this process's place: signals reach it, and nothing is left behind. Ctrl-C waits until the
+    # graph's own process has imported what it needs, and can answer it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.execve(command[0], command, environment)  # noqa: S606
 
 
