@@ -11,11 +11,14 @@ from rapport.evaluation.estimators import (
     switch_doubly_robust,
 )
 from rapport.evaluation.intervals import Bootstrap, Estimate
+from rapport.evaluation.valuation import Cuts, Valuation, valuation, valuations
 
 __all__ = [
     "Bootstrap",
+    "Cuts",
     "Estimate",
     "Log",
+    "Valuation",
     "clipped",
     "direct_method",
     "doubly_robust",
@@ -23,4 +26,6 @@ __all__ = [
     "self_normalised_doubly_robust",
     "snips",
     "switch_doubly_robust",
+    "valuation",
+    "valuations",
 ]

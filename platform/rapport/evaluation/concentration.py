@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from rapport.errors import DataError, TooLittleDataError
 from rapport.evaluation.estimators import Log, ips_terms
@@ -38,7 +38,7 @@ def student_t(terms: Terms, *, level: float = 0.95) -> Estimate:
     if users < 2:
         raise TooLittleDataError("users to tell a spread from", users, 2)
     stderr = float(np.sqrt(users / (users - 1) * (moved**2).sum()))
-    half = float(stats.t.ppf(0.5 + level / 2, users - 1)) * stderr
+    half = float(stdtrit(users - 1, 0.5 + level / 2)) * stderr
     return _estimate(terms, stderr=stderr, ends=(terms.value - half, terms.value + half))
 
 

@@ -77,18 +77,25 @@ def with_reporting_weights(log: Log, q_hat: FloatArray) -> tuple[Log, NDArray[np
     Source: Robins, Rotnitzky & Zhao, JASA 1994 (inverse probability of censoring weights).
     """
     reported = ~np.isnan(log.reward)
-    stratum = log.action * _STRATA + _thirds(q_hat[np.arange(len(log)), log.action])
-    size = np.bincount(stratum, minlength=int(stratum.max(initial=0)) + 1)
-    answered = np.bincount(stratum, weights=reported, minlength=len(size))
-    weight = (size / np.maximum(answered, 1.0))[stratum]
-    return replace(log.rows(reported), row_weight=weight[reported]), reported
+    rate = reporting_chance(log, q_hat)[np.arange(len(log)), log.action]
+    return replace(log.rows(reported), row_weight=1.0 / rate[reported]), reported
+
+
+def reporting_chance(log: Log, q_hat: FloatArray) -> FloatArray:
+    """[N, A] share of decisions like this one and action that anything came back for.
+
+    Likeness is the action and the third of its predicted reward; 0 where none was ever logged.
+    """
+    arms = np.arange(q_hat.shape[1])
+    taken = q_hat[np.arange(len(log)), log.action]
+    edges = np.quantile(taken, [1 / 3, 2 / 3]) if len(log) else np.zeros(2)
+    stratum = arms * _STRATA + np.searchsorted(edges, q_hat, side="right")
+    logged = stratum[np.arange(len(log)), log.action]
+    size = np.bincount(logged, minlength=len(arms) * _STRATA)
+    answered = np.bincount(logged, weights=~np.isnan(log.reward), minlength=len(size))
+    return np.asarray((answered / np.maximum(size, 1))[stratum])
 
 
 def with_worst_fill(log: Log) -> Log:
     """The same decisions with -1 for every silence: what the log allows at worst."""
     return log.rewarded(np.where(np.isnan(log.reward), WORST_REWARD, log.reward))
-
-
-def _thirds(score: FloatArray) -> NDArray[np.intp]:
-    edges = np.quantile(score, [1 / 3, 2 / 3]) if len(score) else [0.0, 0.0]
-    return np.searchsorted(edges, score, side="right").astype(np.intp)

@@ -316,12 +316,17 @@ def _terms(log: Log, ratios: Sequence[Ratio], weight: FloatArray) -> Terms:
     if np.isnan(log.reward).any():
         raise DataError("a row has no reward", "leave out or fill rows nothing came back for")
     row = log.row_weight
-    above = np.stack([numerator for numerator, _ in ratios])
-    ones = np.ones(len(log))
-    below = np.stack([ones if denominator is None else denominator for _, denominator in ratios])
+    # A million ones need not be stored, nor a single row copied.
+    ones = np.broadcast_to(np.float64(1.0), len(log))
+    above = _stacked([numerator for numerator, _ in ratios])
+    below = _stacked([ones if denominator is None else denominator for _, denominator in ratios])
     if row is None:
         return Terms(above, below, log.user, weight)
     return Terms(row * above, row * below, log.user, row * weight)
+
+
+def _stacked(rows: Sequence[FloatArray]) -> FloatArray:
+    return rows[0][None] if len(rows) == 1 else np.stack(rows)
 
 
 def _expected(target: FloatArray, q_hat: FloatArray) -> FloatArray:
