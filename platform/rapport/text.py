@@ -4,16 +4,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import transformers
 from numpy.typing import NDArray
 
 from rapport.config import ENCODER_URI
 from rapport.model_sources import quiet_transformers
 from rapport.models import model_id, pull
+
+if TYPE_CHECKING:  # seconds to import: who only names the encoder does not wait for it
+    import torch
 
 MAX_TOKENS = 256
 """Longer texts are cut: the length MiniLM's card gives."""
@@ -33,6 +34,9 @@ class TextEncoder:
     """
 
     def __init__(self, folder: Path) -> None:
+        import torch  # noqa: PLC0415
+        import transformers  # noqa: PLC0415
+
         self.encoder_id = model_id(folder)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._half = computes_in_bf16(self._device)
@@ -54,6 +58,8 @@ class TextEncoder:
             texts: N texts; each is cut after 256 tokens.
             batch_size: Most texts of one batch; fewer where they are long.
         """
+        import torch  # noqa: PLC0415
+
         vectors = np.empty((len(texts), self.dim), np.float32)
         if not texts:
             return vectors
@@ -68,6 +74,8 @@ class TextEncoder:
         return vectors
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        import torch  # noqa: PLC0415
+
         longest = max(map(len, ids))
         tokens = torch.tensor([[*row, *[0] * (longest - len(row))] for row in ids])
         lengths = torch.tensor([len(row) for row in ids])
@@ -96,8 +104,10 @@ def batches(
         order = order[size:]
 
 
-def computes_in_bf16(device: torch.device) -> bool:
+def computes_in_bf16(device: "torch.device") -> bool:
     """Whether the device multiplies bf16 natively; elsewhere bf16 is emulated and slower."""
+    import torch  # noqa: PLC0415
+
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # torch names no public check: its CPU capability string ends at AVX512.

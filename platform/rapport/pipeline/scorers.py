@@ -24,7 +24,6 @@ _REMEDY = "ingest more conversations; label_arms finds arms where a log names no
 def train_scorers(config: ScorersConfig) -> dict[str, Any]:
     """Train the strategy scorer on the log at hand, on users no adapter learns from."""
     home, lake = Home(config.home), lake_of(config)
-    encoder = load_encoder(config.encoder)
     facts: dict[str, Any] = {}
     for folder in config.data:
         facts[folder.name] = build_shipped(folder, home.root / "models", encoder=config.encoder)
@@ -38,7 +37,7 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
             LEAST_REPLIES,
             _REMEDY,
         )
-    texts = replies["text"].to_list()
+    texts, encoder = replies["text"].to_list(), load_encoder(config.encoder)
     scorer = StrategyScorer.fit(
         texts, replies["arm"].to_list(), encoder.encode(texts), seed=config.seed
     )
