@@ -1,6 +1,6 @@
 """Short texts embedded: our encoder beside `sentence-transformers`, on the same weights.
 
-    python -m tests.bench.embedding --rounds 5 --texts 2000
+    python -m tests.bench.embedding --rounds 3 --texts 300
 
 Needs `pip install -e ".[bench]"`. The texts are messages of the simulator, all different. Ours runs
 in bfloat16 where the processor multiplies it; the peer once as it comes (float32) and once told to.
@@ -85,8 +85,8 @@ def _messages(count: int) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.embedding")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--texts", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--texts", type=int, default=300)
     return parser
 
 

@@ -1,6 +1,6 @@
 """Replies written on this machine: our decoder beside `transformers` and PEFT, on SmolLM2-135M.
 
-    python -m tests.bench.generation --rounds 3 --tokens 40
+    python -m tests.bench.generation --rounds 2 --tokens 16
 
 Greedy replies of the base model beside `generate`; four adapters mixed in one batch beside
 `generate` of PEFT's model with the same four. Prints one JSON object: the median rate of each,
@@ -69,8 +69,8 @@ def _row(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.generation")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser
 

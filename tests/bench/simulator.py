@@ -1,6 +1,6 @@
 """Turns simulated a second, beside writing just those rows to Parquet with pyarrow.
 
-    python -m tests.bench.simulator --rounds 5 --users 1000
+    python -m tests.bench.simulator --rounds 5 --users 500
 
 No other program simulates these users; writing is the least that any source of rows costs.
 """
@@ -51,7 +51,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.simulator")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--users", type=int, default=500)
     return parser
 
 

@@ -1,6 +1,6 @@
 """Questions to a lake of a million turns, beside bare DuckDB on the same Parquet files.
 
-    python -m tests.bench.sql --rounds 5 --turns 1000000
+    python -m tests.bench.sql --rounds 3 --turns 1000000
 
 Both open a connection, define the same views and answer one question. What ours does besides is
 what is measured: it reads the Delta logs, leaves out rows that do not allow the purpose, hides
@@ -102,7 +102,7 @@ def _rewards(log: SimulatedLog) -> pl.DataFrame:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sql")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=1_000_000)
     return parser
 
