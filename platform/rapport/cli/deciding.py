@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.arms import DEFAULT_AGENT, agents
 from rapport.cli.explaining import fixed, percent, print_explanation
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, TenantOption, plainly
 from rapport.cli.printing import console, print_rows
@@ -44,7 +43,9 @@ def decide(
     user: Annotated[
         str, typer.Option("--user", help="Id of the user, as the application names him.")
     ],
-    agent: Annotated[str, typer.Option("--agent", help="Whose menu.")] = DEFAULT_AGENT,
+    agent: Annotated[
+        str | None, typer.Option("--agent", help="Whose menu; emotional_support where left out.")
+    ] = None,
     personas: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +63,9 @@ def decide(
     Reads the home and its release as serving does; starts no server, loads no language model,
     logs nothing and remembers nothing of it.
     """
+    from rapport.arms import DEFAULT_AGENT
+
+    agent = agent or DEFAULT_AGENT
     _check(text, user, agent, Home(home, make=False))
     asked = {"text": text, "user": user, "agent": agent, "tenant": tenant}
     line, status = _ask({**asked, "personas": personas or []}, home)
@@ -79,6 +83,7 @@ def _check(text: str, user: str, agent: str, home: Home) -> None:
     Raises:
         ConfigError: There is no text, no such agent or no release, or the id cannot be one.
     """
+    from rapport.arms import agents
     from rapport.release import current
 
     if not text.strip():
