@@ -25,8 +25,9 @@ from fastapi import Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rapport.errors import ConflictError, NotFoundError
+from rapport.errors import ConflictError, NotFoundError, RowError, ServingError
 from rapport.governance.tenants import TenantPolicy, policy_of
+from rapport.policy.foreign_features import told
 from rapport.schema import CRISIS_FACET, content_id, new_id
 
 from .actions import Id, RankRequest, for_agent
@@ -36,7 +37,6 @@ from .doors import Caller
 from .errors import named, refused
 from .exchange import Exchanges
 from .feedback import Feedbacks
-from .foreign_features import told
 from .metrics import Metrics
 from .openapi import Route, body_of, caller_of
 from .rank import Ranks
@@ -57,7 +57,7 @@ class RankableAction(BaseModel):
 
     def ours(self, place: int) -> dict[str, Any]:
         """The action as `POST /v1/rank` takes it."""
-        read = told(self.features, spoken="text", param=f"actions.{place}.features")
+        read = told(self.features, where=f"actions.{place}.features", spoken="text")
         return {"id": self.id, "features": read.features, "text": read.text}
 
 
@@ -79,17 +79,19 @@ class PersonalizerRankRequest(BaseModel):
         Raises:
             ServingError: It cannot be ranked.
         """
-        context = told(self.context_features or [], spoken="message", param="contextFeatures")
         ids = {action.id for action in self.actions}
-        body = {
-            "context": context.text,
-            "features": context.features,
-            "actions": [action.ours(place) for place, action in enumerate(self.actions)],
-            "excluded": sorted(ids.intersection(self.excluded_actions or [])),
-            "defer": bool(self.defer_activation),
-        }
         try:
+            context = told(self.context_features or [], where="contextFeatures", spoken="message")
+            body = {
+                "context": context.text,
+                "features": context.features,
+                "actions": [action.ours(place) for place, action in enumerate(self.actions)],
+                "excluded": sorted(ids.intersection(self.excluded_actions or [])),
+                "defer": bool(self.defer_activation),
+            }
             return RankRequest.model_validate(body)
+        except RowError as error:
+            raise ServingError(f"{error.field}: {error.reason}", error.field) from None
         except ValidationError as error:
             raise refused(error) from None
 

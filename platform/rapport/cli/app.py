@@ -14,6 +14,7 @@ from rapport.cli.deciding import decide
 from rapport.cli.doctoring import doctor
 from rapport.cli.evaluating import evaluate_app
 from rapport.cli.explaining import explain
+from rapport.cli.exporting import log_app
 from rapport.cli.keys import keys_app
 from rapport.cli.options import (
     DEFAULT_HOME,
@@ -60,6 +61,7 @@ app = typer.Typer(
 app.add_typer(release_app, name="release")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
+app.add_typer(log_app, name="log")
 app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.add_typer(evaluate_app, name="evaluate")
@@ -103,8 +105,8 @@ def ingest(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="simulation, esconv, openai-jsonl, turns-parquet, turns-csv, users-csv or "
-            "decisions-parquet",
+            help="simulation, esconv, openai-jsonl, turns-parquet, turns-csv, users-csv, "
+            "decisions-parquet, obd or vw-dsjson",
         ),
     ],
     paths: Annotated[

@@ -12,10 +12,11 @@ from rapport.schema import schema_of
 
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LATEST = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
 """How far from 1 the probabilities of a decision may sum."""
 _MISSING = "is missing"
-_CHOSEN = ("arm_first", "rerank", "rank")
+_CHOSEN = ("arm_first", "rerank")
+"""Modes that choose among arms; an action that `rank` chooses may show none."""
 _ALLOWED = {
     "ts_source": ("given", "received", "estimated"),
     "role": ("user", "assistant", "tool"),
@@ -126,7 +127,7 @@ def _decisions() -> list[Check]:
         Check(
             "candidates.probability", "is outside 0 to 1", probability.list.eval(outside).list.any()
         ),
-        Check("candidates.probability", "do not sum to 1", (total - 1.0).abs() > _TOLERANCE),
+        Check("candidates.probability", "do not sum to 1", (total - 1.0).abs() > TOLERANCE),
         Check(
             "action_index",
             "names no candidate",

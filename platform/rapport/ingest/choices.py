@@ -7,7 +7,8 @@ from typing import Any
 from rapport.arms import load_menu
 from rapport.errors import RowError
 from rapport.ingest.batch import Intake
-from rapport.ingest.fields import MISSING, Record, real, text, whole
+from rapport.ingest.checks import TOLERANCE
+from rapport.ingest.fields import MISSING, Record, identifier, numbers, real, text, whole
 
 _NEAR = 1e-6
 """How far stated numbers may be from each other: single precision, or six written digits."""
@@ -62,7 +63,12 @@ def parse_choice(record: Record, intake: Intake, *, agent_id: str) -> Choice:
 
 
 def _fitted(stated: Sequence[float], taken: int, exact: float) -> list[float]:
-    """The taken one's probability as logged, the others scaled so that all sum to 1."""
+    """The taken one's probability as logged, the others scaled so that all sum to 1.
+
+    What sums to 1 already, as closely as the table asks, stays to the last bit.
+    """
+    if exact == stated[taken] and abs(sum(stated) - 1.0) <= TOLERANCE:
+        return list(stated)
     rest = sum(stated) - stated[taken]
     factor = (1.0 - exact) / rest if rest > 0 else 1.0
     return [exact if i == taken else share * factor for i, share in enumerate(stated)]
@@ -107,6 +113,8 @@ def _candidate(given: dict[str, Any], intake: Intake) -> Candidate:
         "probability": probability,
         "nlp_score": real(given, "nlp_score", where="candidates.nlp_score"),
         "rec_score": real(given, "rec_score", where="candidates.rec_score"),
+        "candidate_id": identifier(given, "candidate_id", where="candidates.candidate_id"),
+        "features": numbers(given, "features") or None,
     }
 
 

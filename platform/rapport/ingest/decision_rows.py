@@ -22,7 +22,6 @@ from rapport.ingest.spoken_batch import event_of, feedback_of, turn_of
 from rapport.ingest.texts import stored_texts
 from rapport.schema import CRISIS_FACET, CRISIS_TEXT, content_id
 
-SOURCE = "decisions-parquet"
 Row = dict[str, Any]
 
 
@@ -52,9 +51,15 @@ class DecidedRows:
 
 
 def parse_decision(
-    record: Record, intake: Intake, *, opinions: tuple[Opinion, ...], position: str, shown: str
+    record: Record,
+    intake: Intake,
+    *,
+    opinions: tuple[Opinion, ...],
+    position: str,
+    shown: str,
+    source: str,
 ) -> Decided:
-    """Read one record.
+    """Read one record of the format `source`.
 
     Raises:
         RowError: A field is missing or not what it must be.
@@ -68,7 +73,7 @@ def parse_decision(
     conversation = (
         conversation_key(intake.tenant, name)
         if name is not None
-        else content_id(intake.tenant, SOURCE, owner.user_id, content)
+        else content_id(intake.tenant, source, owner.user_id, content)
     )
     reply = Spoken(
         conversation_id=conversation,
@@ -85,7 +90,7 @@ def parse_decision(
     place = None if reply.index is None else reply.index - 1
     message = replace(reply, identity=("message", content), role="user", text=asked, index=place)
     return Decided(
-        decision_id=content_id(intake.tenant, SOURCE, conversation, content),
+        decision_id=content_id(intake.tenant, source, conversation, content),
         choice=choice,
         message=replace(message, opinions=()) if asked else None,
         reply=reply,
@@ -95,32 +100,36 @@ def parse_decision(
     )
 
 
-def decision_rows(decided: Sequence[Decided], intake: Intake) -> list[DecidedRows]:
+def decision_rows(decided: Sequence[Decided], intake: Intake, *, source: str) -> list[DecidedRows]:
     """Rows of some decisions, in their order."""
     spoken = [one for each in decided for one in (each.message, each.reply) if one is not None]
     places = {
         (one.spoken.conversation_id, one.spoken.identity): one
-        for one in placed(spoken, intake, source=SOURCE)
+        for one in placed(spoken, intake, source=source)
     }
     stored = stored_texts(_texts(decided))
-    return [_rows(one, places, stored, intake) for one in decided]
+    events = {key: event_of(one, intake, source=source) for key, one in places.items()}
+    return [_rows(one, places, events, stored) for one in decided]
 
 
 def _rows(
     one: Decided,
     places: Mapping[tuple[str, tuple[str, ...]], Placed],
+    events: Mapping[tuple[str, tuple[str, ...]], Row],
     stored: Mapping[str, str],
-    intake: Intake,
 ) -> DecidedRows:
-    reply = places[one.reply.conversation_id, one.reply.identity]
+    def key(turn: Spoken) -> tuple[str, tuple[str, ...]]:
+        return turn.conversation_id, turn.identity
+
+    reply = places[key(one.reply)]
     said = [reply] if one.reply.text is not None else []
     if one.message is not None:
-        said = [places[one.message.conversation_id, one.message.identity], *said]
+        said = [places[key(one.message)], *said]
     texts = [stored[turn.spoken.text] for turn in said if turn.spoken.text is not None]
     guard = CRISIS_FACET if CRISIS_TEXT in texts else None
-    event = event_of(reply, intake, source=SOURCE)
+    event = events[key(one.reply)]
     arm = one.choice.arm
-    turns = [{**event_of(turn, intake, source=SOURCE), **turn_of(turn, stored)} for turn in said]
+    turns = [{**events[key(turn.spoken)], **turn_of(turn, stored)} for turn in said]
     for turn in turns:
         turn["arm"] = arm if turn["role"] == "assistant" else None
     decision = {
@@ -148,7 +157,7 @@ def _candidates(one: Decided, stored: Mapping[str, str], guard: str | None) -> l
         result.append(
             {
                 **candidate,
-                "candidate_id": content_id(one.decision_id, place),
+                "candidate_id": candidate.get("candidate_id") or content_id(one.decision_id, place),
                 "text": None if said is None else stored[said],
                 "origin": "log",
                 "guard": guard,
@@ -188,7 +197,8 @@ def _place(index: int | None, message: str | None) -> int | None:
 def _content(record: Record, choice: Choice, *, place: str) -> str:
     said = [record.get("message"), record.get("reply"), choice.arm, record.get("features")]
     shares = [candidate["probability"] for candidate in choice.candidates]
-    return dumped({"said": said, "shares": shares, "place": place})
+    taken = {} if choice.arm else {"taken": choice.taken}
+    return dumped({"said": said, "shares": shares, "place": place, **taken})
 
 
 def _texts(decided: Sequence[Decided]) -> list[str]:

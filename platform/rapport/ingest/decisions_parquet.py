@@ -19,19 +19,16 @@ One row a decision; foreign names by `--mapping`, foreign arms by its line `arms
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import polars as pl
 
 from rapport.errors import RowError
 from rapport.ingest.batch import Batch, Intake
-from rapport.ingest.checks import faults
-from rapport.ingest.decision_rows import SOURCE, Decided, decision_rows, parse_decision
+from rapport.ingest.decision_batch import Logged, decision_batches
+from rapport.ingest.mapping import FieldMap
 from rapport.ingest.sources import sources
-from rapport.ingest.spoken import OPINIONS, WHO, opinions
-from rapport.ingest.spoken_batch import Gathered
+from rapport.ingest.spoken import OPINIONS, WHO
 from rapport.ingest.tables import Columns, Row, parquet_rows
-from rapport.schema import to_table
+
+SOURCE = "decisions-parquet"
 
 DECISION_FIELDS = (
     "candidates", "candidate_arms", "candidate_probabilities", "candidate_texts", "action_index",
@@ -48,54 +45,17 @@ def read_decisions_parquet(places: Sequence[str], intake: Intake) -> Iterator[Ba
     Raises:
         ConfigError: A place that nothing can be read from, or a column is missing.
     """
-    gathered = Gathered(intake, SOURCE)
-    decided: list[Decided] = []
+    return decision_batches(_records(places, intake.mapping), intake, source=SOURCE)
+
+
+def _records(places: Sequence[str], mapping: FieldMap) -> Iterator[Logged]:
     for file in sources(places, endings=(".parquet", ".pq")):
-        for row in parquet_rows(file, _COLUMNS, intake.mapping):
-            decided += _take(row, gathered, position=f"{file.name} {row.position}")
-            if len(decided) + len(gathered.rejects) >= intake.chunk_rows:
-                yield _batch(decided, gathered)
-                decided = []
-    yield _batch(decided, gathered)
+        for row in parquet_rows(file, _COLUMNS, mapping):
+            yield _logged(row, mapping, position=f"{file.name} {row.position}")
 
 
-def _take(row: Row, gathered: Gathered, *, position: str) -> list[Decided]:
-    intake = gathered.intake
-    gathered.read["decisions"] += 1
+def _logged(row: Row, mapping: FieldMap, *, position: str) -> Logged:
     try:
-        record = row.record(intake.mapping)
-        good, bad = opinions(record)
-        shown = row.kept(intake.mapping)
-        one = parse_decision(record, intake, opinions=good, position=position, shown=shown)
+        return Logged(position, row.record(mapping), row.kept(mapping))
     except RowError as error:
-        kept = row.kept(intake.mapping)
-        gathered.refuse(error, table="decisions", position=position, row=kept)
-        return []
-    gathered.refuse_opinions(bad, record, position=position)
-    return [one]
-
-
-def _batch(decided: Sequence[Decided], gathered: Gathered) -> Batch:
-    """Rows of the decisions that keep the rules of the table; the others are refused whole."""
-    built = decision_rows(decided, gathered.intake)
-    frame = pl.DataFrame(to_table("decisions", [rows.decision for rows in built]))
-    wrong = {fault.row: fault for fault in faults("decisions", frame)}
-    for place, fault in wrong.items():
-        one = built[place].decided
-        error = RowError(fault.field, fault.reason)
-        gathered.refuse(error, table="decisions", position=one.position, row=one.shown)
-    kept = [rows for place, rows in enumerate(built) if place not in wrong]
-    tables: dict[str, list[dict[str, Any]]] = {
-        "turns": [turn for rows in kept for turn in rows.turns],
-        "decisions": [rows.decision for rows in kept],
-        "feedback": [one for rows in kept for one in rows.feedback],
-    }
-    for name in ("turns", "feedback"):
-        gathered.read[name] += len(tables[name])
-    batch = Batch(
-        tables={name: to_table(name, rows) for name, rows in tables.items()},
-        read=gathered.read,
-        rejects=gathered.rejects,
-    )
-    gathered.handed_over()
-    return batch
+        return Logged(position, error, row.kept(mapping))

@@ -14,11 +14,13 @@ from rapport.ingest.esconv import read_esconv
 from rapport.ingest.history import History
 from rapport.ingest.landing import KEYS, Landed, Landing
 from rapport.ingest.mapping import load_mapping
+from rapport.ingest.open_bandit import read_open_bandit
 from rapport.ingest.openai_jsonl import CHAT_FIELDS, read_openai_jsonl
 from rapport.ingest.quarantine import quarantine_rows
 from rapport.ingest.simulation import read_simulation
 from rapport.ingest.turns_table import TURN_FIELDS, read_turns_csv, read_turns_parquet
 from rapport.ingest.users_csv import USER_FIELDS, read_users_csv
+from rapport.ingest.vw_dsjson import read_vw_dsjson
 from rapport.lake import Lake
 from rapport.progress import Advance, progress
 
@@ -43,6 +45,8 @@ FORMATS: Mapping[str, Reader] = {
     "turns-csv": read_turns_csv,
     "users-csv": read_users_csv,
     "decisions-parquet": read_decisions_parquet,
+    "obd": read_open_bandit,
+    "vw-dsjson": read_vw_dsjson,
 }
 """Reader of each format."""
 

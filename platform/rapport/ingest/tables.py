@@ -55,7 +55,7 @@ class Columns(NamedTuple):
     """What a format wants of a file's columns."""
 
     fields: Sequence[str]
-    """Known ones; one that ends in `.` stands for all that begin with it."""
+    """Known ones; one that ends in `.` or `_` stands for all that begin with it."""
     required: Sequence[Sequence[str]]
     """Of each group one must be there."""
 
@@ -78,7 +78,7 @@ class Columns(NamedTuple):
 
     def _known(self, name: str) -> bool:
         return name in self.fields or name.startswith(
-            tuple(one for one in self.fields if one.endswith("."))
+            tuple(one for one in self.fields if one.endswith((".", "_")))
         )
 
 

@@ -66,6 +66,33 @@ def a_decision_row(number=0, **fields):
     return {**row, **fields}
 
 
+def an_event(number=0, **fields):
+    """One event of a log of Vowpal Wabbit over three actions."""
+    event = {
+        "_label_cost": -0.25 * (number % 4),
+        "_label_probability": 0.5,
+        "_labelIndex": number % 3,
+        "Timestamp": f"2026-03-01T10:{number // 60 % 60:02d}:{number % 60:02d}Z",
+        "EventId": f"event-{number}",
+        "c": {"day": number, "_multi": [{"kind": kind} for kind in ("News", "Sports", "Music")]},
+    }
+    return {**event, **fields}
+
+
+def a_bandit_row(number=0, **fields):
+    """One round of Open Bandit's `bandit_feedback` over three actions."""
+    shares = [0.2, 0.3, 0.5]
+    row = {
+        "timestamp": f"2026-03-01T10:{number // 60 % 60:02d}:{number % 60:02d}Z",
+        "context": [float(number), 1.0],
+        "action": number % 3,
+        "reward": float(number % 2),
+        "pscore": shares[number % 3],
+        "pi_b": shares,
+    }
+    return {**row, **fields}
+
+
 def names_in(rows):
     return list(dict.fromkeys(name for row in rows for name in row))
 
@@ -95,5 +122,7 @@ LOGS = {
     "turns-parquet": (a_turn_row, as_parquet, ".parquet"),
     "users-csv": (a_user_row, as_csv, ".csv"),
     "decisions-parquet": (a_decision_row, as_parquet, ".parquet"),
+    "obd": (a_bandit_row, as_parquet, ".parquet"),
+    "vw-dsjson": (an_event, as_jsonl, ".jsonl"),
 }
 """Builder of a record, writer of a file, and its ending, by format."""
