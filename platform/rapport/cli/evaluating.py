@@ -63,15 +63,31 @@ DataOption = Annotated[Path, typer.Option("--data", help="File or folder to meas
 
 @evaluate_app.command(epilog="Example: rapport evaluate ope --data open_bandit")
 @plainly
-def ope(data: DataOption, json_: JsonOption = False) -> None:
-    """Estimate each policy of an Open Bandit folder from the other's log, beside the truth.
+def ope(
+    data: DataOption,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            help="Parquet or CSV of what a policy would do in the decisions of --data: "
+            "decision_id with candidate_probabilities, or arm with probability.",
+        ),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Estimate what a policy would have earned, from another's log.
 
-    Exit code 3 where the effective sample is too small in every group.
+    Of an Open Bandit folder each policy's value from the other's log, beside the truth; of a
+    Parquet of decisions the value of --policy. Exit code 3 where the effective sample is too small
+    in every group.
     """
+    from rapport.measuring.logged_decisions import measure_policy
     from rapport.measuring.open_bandit import measure_open_bandit
 
+    if policy is None and data.is_file():
+        raise ConfigError("--policy", None, "name the file that states the policy to value")
     with working("evaluate ope", None):
-        result = measure_open_bandit(data)
+        result = measure_open_bandit(data) if policy is None else measure_policy(data, policy)
     _tell(result, as_json=json_)
     raise typer.Exit(3 if result.refused else 0)
 

@@ -28,6 +28,17 @@ def test_every_estimate_holds_the_truth_and_carries_its_sample():
     assert found.max_weight == weight.max()
 
 
+def test_the_interval_of_a_biased_estimate_reaches_the_unbiased_one():
+    log, _, expected = a_log(n=6000, users=600)
+    target = mostly(0, n=6000, arms=3)
+    found = valuation(log, target, expected + 0.3, cuts=Cuts(1.0, 0.0), by=BY)
+    every = found.estimates["observed"]
+    for name, whole in {"clipped": "ips", "dm": "dr", "switch_dr": "dr"}.items():
+        assert every[name].low < every[whole].value < every[name].high
+    # The model is .3 too high everywhere, and so are both that rest on it alone.
+    assert every["dm"].value - every["dr"].value == pytest.approx(0.3, abs=0.05)
+
+
 def test_given_cuts_are_used_and_a_missing_model_leaves_its_estimators_out():
     log, _, _ = a_log(n=600, users=60)
     target = mostly(0, n=600, arms=3)
