@@ -34,6 +34,8 @@ with: the log, the time that trainings are given, or neither."""
 _USERS = 1500
 _START_S = 5.0
 """Of them, what a process takes to start: it does not shrink with the log."""
+_ELSEWHERE = "models"
+"""A stage that waits for a network: how long it takes tells nothing of this machine."""
 _STEADY_S = 30.0
 """Seconds as usual that are taken as already seen, so that one odd stage does not sway the rest."""
 
@@ -59,9 +61,10 @@ class Pace:
 
     def took(self, label: str, seconds: float) -> None:
         """Learn from a stage that ended."""
-        self.usual_s += self._usual(label)
-        self.taken_s += seconds
         self.done.add(label)
+        if label != _ELSEWHERE:
+            self.usual_s += self._usual(label)
+            self.taken_s += seconds
 
     def skip(self, label: str) -> None:
         """Leave out a stage that need not be done."""

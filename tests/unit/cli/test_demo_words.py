@@ -19,8 +19,15 @@ def test_a_slow_machine_is_noticed():
 def test_one_odd_short_stage_sways_little():
     pace = Pace(users=1500, scale=1.0)
     before = pace.left_s()
-    pace.took("models", 20.0)
+    pace.took("simulate", 20.0)
     assert pace.left_s() < 2.0 * before
+
+
+def test_a_slow_network_does_not_make_the_machine_slow():
+    pace = Pace(users=1500, scale=1.0)
+    before = pace.expected_s("train_adapters")
+    pace.took("models", 600.0)
+    assert pace.expected_s("train_adapters") == before
 
 
 def test_what_is_done_or_left_out_is_not_waited_for():
