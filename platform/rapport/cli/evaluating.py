@@ -58,7 +58,9 @@ def power(
         print_rows(rows, title=f"What shows in 80 % of cases; when {effect:g} does")
 
 
-DataOption = Annotated[Path, typer.Option("--data", help="File or folder to measure on.")]
+DataOption = Annotated[
+    Path, typer.Option("--data", exists=True, help="File or folder to measure on.")
+]
 
 
 @evaluate_app.command(epilog="Example: rapport evaluate ope --data open_bandit")

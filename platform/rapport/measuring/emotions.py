@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport.affect.scorers import EMOTIONS, AffectScorer
-from rapport.errors import DataError
+from rapport.errors import ConfigError
 from rapport.measuring.result import Group, Measure, Result, existing
 from rapport.text import TextEncoder
 
@@ -21,8 +21,7 @@ def measure_emotions(path: Path, *, scorer: AffectScorer, encoder: TextEncoder) 
     Groups are the labels, each with its `f1`; macro F1 is over labels that occur or are found.
 
     Raises:
-        ConfigError: No such file.
-        DataError: It cannot be read, or no line fits.
+        ConfigError: No such file, or none of its lines can be read so.
     """
     texts, labels, skipped = read_labelled(existing(path))
     there = scorer.emotion(texts, encoder.encode(texts)) >= scorer.thresholds[1]
@@ -53,16 +52,13 @@ def read_labelled(path: Path) -> tuple[list[str], FloatArray, int]:
         raw = path.read_bytes()
         text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path.name} cannot be read ({type(error).__name__})", "give a TSV"
-        ) from error
+        remedy = f"give a readable TSV ({type(error).__name__})"
+        raise ConfigError("--data", path.name, remedy) from error
     rows = [line.split("\t") for line in text.removesuffix("\n").split("\n")]
     good = [row for row in rows if len(row) >= 2 and _numbers(row[1])]
     if not good:
-        raise DataError(
-            f"{path.name} holds no labelled text",
-            f"give lines of text, label numbers below {len(EMOTIONS)} and id, parted by tabs",
-        )
+        remedy = f"give lines of text, label numbers below {len(EMOTIONS)} and id, parted by tabs"
+        raise ConfigError("--data", path.name, remedy)
     labels = np.zeros((len(good), len(EMOTIONS)))
     for place, row in enumerate(good):
         labels[place, _numbers(row[1])] = 1.0

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rapport.errors import DataError
+from rapport.errors import ConfigError, DataError
 from rapport.evaluation.estimators import (
     Log,
     dr_terms,
@@ -62,12 +62,14 @@ def measure_open_bandit(folder: Path) -> Result:
         sample is refused: its point estimates stay, its intervals do not.
 
     Raises:
-        ConfigError: No such folder.
-        DataError: It is not laid out so, or a file lacks a column.
+        ConfigError: No such folder, or not laid out so.
+        DataError: A file lacks a column, or every row that could be used.
     """
     campaigns = sorted(path.name for path in (existing(folder) / POLICIES[0]).glob("*/"))
     if not campaigns:
-        raise DataError(f"{folder.name} holds no random/<campaign>", "give Open Bandit's folder")
+        raise ConfigError(
+            "--data", folder.name, "give Open Bandit's folder, with random/<campaign>"
+        )
     groups, rows, skipped = {}, 0, 0
     for campaign in campaigns:
         frames = {policy: _read(folder, policy, campaign) for policy in POLICIES}

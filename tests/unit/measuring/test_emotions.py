@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from rapport.affect.scorers import EMOTIONS
 from rapport.cli.app import app
-from rapport.errors import DataError
+from rapport.errors import ConfigError
 from rapport.measuring.emotions import _resampled, read_labelled
 from rapport.measuring.result import fingerprint
 
@@ -34,7 +34,7 @@ def test_lines_that_are_no_labelled_text_are_counted(tmp_path):
 def test_a_file_without_labels_says_what_it_needs(tmp_path):
     file = tmp_path / "some.tsv"
     file.write_text("just text\n")
-    with pytest.raises(DataError, match="label numbers below 28"):
+    with pytest.raises(ConfigError, match="label numbers below 28"):
         read_labelled(file)
 
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from rapport.errors import ConfigError, DataError
+from rapport.errors import ConfigError
 from rapport.measuring.open_bandit import measure_open_bandit
 
 ITEMS, ROWS = 5, 4000
@@ -67,7 +67,7 @@ def test_a_group_of_too_few_effective_rows_is_refused_without_intervals(tmp_path
 
 
 def test_a_folder_that_is_no_open_bandit_says_so(tmp_path):
-    with pytest.raises(DataError, match="holds no random"):
+    with pytest.raises(ConfigError, match="with random/<campaign>"):
         measure_open_bandit(tmp_path)
     with pytest.raises(ConfigError, match="--data"):
         measure_open_bandit(tmp_path / "none")
