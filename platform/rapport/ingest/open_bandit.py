@@ -28,7 +28,7 @@ from rapport.ingest.batch import Batch, Intake
 from rapport.ingest.decision_batch import Logged, decision_batches
 from rapport.ingest.fields import MISSING, Record, real, whole
 from rapport.ingest.mapping import AS_NAMED
-from rapport.ingest.sources import Source, seekable, sources
+from rapport.ingest.sources import PACKED, Source, seekable, sources
 from rapport.ingest.tables import Columns, Row, csv_rows, parquet_rows
 from rapport.policy.foreign_features import told
 
@@ -54,7 +54,7 @@ class _File:
 
     def rows(self) -> Iterator[Row]:
         """Every row, as it stands."""
-        read = parquet_rows if self.source.name.lower().endswith(_PARQUET) else csv_rows
+        read = parquet_rows if _is_parquet(self.source) else csv_rows
         return read(self.source, _COLUMNS, AS_NAMED)
 
 
@@ -83,7 +83,7 @@ def _records(places: Sequence[str]) -> Iterator[Logged]:
 
 def _named(source: Source) -> _File:
     """A file with the names that its metadata gives, where it has some."""
-    if not source.name.lower().endswith(_PARQUET):
+    if not _is_parquet(source):
         return _File(source)
     with seekable(source) as plain:
         try:
@@ -93,6 +93,12 @@ def _named(source: Source) -> _File:
             raise ConfigError("path", source.path, remedy) from error
     names = [tuple(_strings(metadata.get(key))) for key in (b"action_names", b"context_names")]
     return _File(source, *names)
+
+
+def _is_parquet(source: Source) -> bool:
+    """Whether a file is no CSV, by its name without what says that it is packed."""
+    name = source.name.lower()
+    return any(name.removesuffix(packed).endswith(_PARQUET) for packed in PACKED)
 
 
 def _strings(raw: bytes | None) -> list[str]:

@@ -17,7 +17,7 @@ from rapport.errors import ConfigError
 from rapport.ingest.lines import DAMAGED, opened
 
 _BUFFER_BYTES = 2**20
-_PACKED = (".gz", ".zst", ".zstd")
+PACKED = (".gz", ".zst", ".zstd")
 _MAGIC = "*?["
 _NOTHING = "nothing is there; name a file, a folder, a glob or a URI like s3://bucket/folder"
 
@@ -76,7 +76,7 @@ def seekable(source: Source) -> Iterator[BinaryIO]:
         ConfigError: It cannot be read.
     """
     try:
-        if not source.name.endswith(_PACKED):
+        if not source.name.endswith(PACKED):
             with source.filesystem.open_input_file(source.path) as file:
                 yield file
             return
@@ -129,7 +129,7 @@ def _matching(filesystem: fs.FileSystem, pattern: str) -> list[Source]:
 
 def _below(filesystem: fs.FileSystem, root: str, *, endings: Sequence[str]) -> list[Source]:
     listed = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
-    fitting = tuple(ending + packed for ending in endings for packed in ("", *_PACKED))
+    fitting = tuple(ending + packed for ending in endings for packed in ("", *PACKED))
     return [s for s in _listed(filesystem, root, listed) if s.name.lower().endswith(fitting)]
 
 
