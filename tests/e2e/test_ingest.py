@@ -23,12 +23,19 @@ def counted(home, *words):
     return json.loads(rapport(home, "ingest", *words, "--json").stdout.splitlines()[-1])
 
 
+HOLDS = {
+    "openai-jsonl": "conversations", "users-csv": "users", "obd": "decisions",
+    "vw-dsjson": "decisions",
+}  # fmt: skip
+"""What a log of a format is counted by, where not by turns."""
+
+
 @pytest.mark.parametrize("name", sorted(LOGS))
 def test_every_format_is_ingested_by_its_command(name, tmp_path):
     build, dump, ending = LOGS[name]
     (tmp_path / f"log{ending}").write_bytes(dump([build(n) for n in range(8)]))
     counts = counted(tmp_path / "home", name, f"log{ending}", "--purposes", "serve,train")
-    table = "conversations" if name == "openai-jsonl" else {"users-csv": "users"}.get(name, "turns")
+    table = HOLDS.get(name, "turns")
     assert counts["tables"][table]["kept"] >= 8
     assert counts["quarantined"] == 0
 

@@ -58,9 +58,7 @@ def power(
         print_rows(rows, title=f"What shows in 80 % of cases; when {effect:g} does")
 
 
-DataOption = Annotated[
-    Path, typer.Option("--data", exists=True, help="File or folder to measure on.")
-]
+DataOption = Annotated[Path, typer.Option("--data", help="File or folder to measure on.")]
 
 
 @evaluate_app.command(epilog="Example: rapport evaluate ope --data open_bandit")
@@ -101,7 +99,7 @@ def affect(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
     from rapport.measuring.emotions import measure_emotions
 
     with working("evaluate affect", None):
-        scorer, encoder = _scorer(home)
+        scorer, encoder = _scorer(home, data)
         result = measure_emotions(data, scorer=scorer, encoder=encoder)
     _tell(result, as_json=json_)
 
@@ -113,7 +111,7 @@ def reward(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
     from rapport.measuring.validity import last_sentiment, measure_reward, shipped_reward
 
     with working("evaluate reward", None):
-        scorer, encoder = _scorer(home)
+        scorer, encoder = _scorer(home, data)
         readings = {
             "rapport": shipped_reward(scorer, encoder),
             "last_message": last_sentiment(scorer, encoder),
@@ -122,12 +120,14 @@ def reward(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
     _tell(result, as_json=json_)
 
 
-def _scorer(home: Path) -> "tuple[AffectScorer, TextEncoder]":
-    """The emotion scorer trained in this home, or shipped, and the encoder it reads with."""
+def _scorer(home: Path, data: Path) -> "tuple[AffectScorer, TextEncoder]":
+    """The emotion scorer trained in this home, or shipped, and the encoder it reads `data` with."""
     from rapport.affect.scorers import load_scorer
     from rapport.config import ENCODER_URI
+    from rapport.measuring.result import existing
     from rapport.text import load_encoder
 
+    existing(data)  # before anything is loaded
     encoder = load_encoder(ENCODER_URI)
     models = Home(home, make=False).root / "models"
     return load_scorer(models, encoder_id=encoder.encoder_id), encoder

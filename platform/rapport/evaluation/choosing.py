@@ -7,10 +7,9 @@ go lower as long as the estimate stays where all surer-to-be-right ones, with th
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import stdtrit
 
 from rapport.errors import DataError
-from rapport.evaluation.concentration import student_t
+from rapport.evaluation.concentration import student_quantile, student_t
 from rapport.evaluation.estimators import UNCLIPPED, Crossing
 from rapport.evaluation.intervals import FloatArray, Terms
 
@@ -40,7 +39,7 @@ def slope(several: Sequence[Terms], *, delta: float = _STRICT) -> int:
     if not several:
         raise DataError("no estimate to choose from", "give at least one cut")
     found = [student_t(terms) for terms in several]
-    factor = float(stdtrit(found[0].users - 1, 1.0 - delta))
+    factor = student_quantile(found[0].users, 1.0 - delta)
     value = np.array([each.value for each in found])
     half = factor * np.array([each.stderr for each in found])
     order = np.argsort(-half, kind="stable")

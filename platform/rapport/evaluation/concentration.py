@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from rapport.errors import DataError, TooLittleDataError
 from rapport.evaluation.estimators import Log, ips_terms
@@ -18,6 +17,13 @@ from rapport.evaluation.intervals import (
     distinct,
     effective_size,
 )
+
+
+def student_quantile(users: int, share: float) -> float:
+    """Quantile of Student's t on `users - 1` degrees of freedom; `share` in (0, 1)."""
+    from scipy.special import stdtrit  # noqa: PLC0415  (estimates alone need numpy alone)
+
+    return float(stdtrit(users - 1, share))
 
 
 def student_t(terms: Terms, *, level: float = 0.95) -> Estimate:
@@ -38,7 +44,7 @@ def student_t(terms: Terms, *, level: float = 0.95) -> Estimate:
     if users < 2:
         raise TooLittleDataError("users to tell a spread from", users, 2)
     stderr = float(np.sqrt(users / (users - 1) * (moved**2).sum()))
-    half = float(stdtrit(users - 1, 0.5 + level / 2)) * stderr
+    half = student_quantile(users, 0.5 + level / 2) * stderr
     return _estimate(terms, stderr=stderr, ends=(terms.value - half, terms.value + half))
 
 

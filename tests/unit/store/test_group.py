@@ -107,7 +107,7 @@ def test_a_bad_row_is_its_callers_alone(store):
 
 def test_an_id_that_is_there_already_is_its_callers_alone(store):
     opened = a_decision(decision_id="twice")
-    store.open_decision(opened)
+    store.open_decision(opened | {"tenant": "another"})
     with GroupCommitter(store) as group, ThreadPoolExecutor(4) as pool:
 
         def write(change):

@@ -57,7 +57,7 @@ def test_a_mind_without_a_vector_replaces_one_with_it(store):
 
 def test_a_mind_is_written_with_its_exchange_or_not_at_all(store):
     broken = Change.of([("turns", a_turn())], opens=a_decision(), minds=[a_mind()])
-    store.open_decision(a_decision())
+    store.open_decision(a_decision(tenant="another"))
     with pytest.raises(IntegrityError):
         store.write([broken])
     assert found(store) is None
