@@ -22,6 +22,8 @@ SMALL = {
     "RAPPORT_TRIALS": "2",
 }
 """Settings that shrink the trainings; names and commands stay the README's."""
+SECRET = bytes(32)
+"""Under it users get the same keys in every run, and the same ones belong to control."""
 DEADLINE_S = 600
 """For the whole pipeline on a busy machine; it takes about 100 s of two quiet cores."""
 
@@ -89,6 +91,8 @@ def circle(tmp_path_factory, language_model):
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     made = Circle(root)
+    made.home.mkdir()
+    (made.home / "secret.key").write_bytes(SECRET)
     (block,) = shell_blocks(starting="rapport simulate")
     ran = made.shell(block)
     assert ran.returncode == 0, ran.stderr

@@ -18,6 +18,8 @@ from rapport.release import promote, publish
 from rapport.store import open_store
 
 WORLD = {"users": 200, "turns": 8, "days": 30, "personas": 2, "leaning": 0.5, "taste_spread": 0.9}
+SECRET = bytes(32)
+"""Under it users get the same keys in every run, and the same ones belong to control."""
 BEFORE = ["ingest_logs", "embed_users", "compute_rewards", "train_scorers"]
 
 
@@ -28,6 +30,7 @@ def make(root: Path) -> Path:
     it.
     """
     home = Home(root)
+    (root / "secret.key").write_bytes(SECRET)
     config = PromoteConfig.model_validate(
         {
             "home": root,
