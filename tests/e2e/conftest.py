@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from rapport.home import Home
 from rapport.testing import tiny_language_model
+from tests.serve.small_home import keep_secret
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,8 +24,6 @@ SMALL = {
     "RAPPORT_TRIALS": "2",
 }
 """Settings that shrink the trainings; names and commands stay the README's."""
-SECRET = bytes(32)
-"""Under it users get the same keys in every run, and the same ones belong to control."""
 DEADLINE_S = 600
 """For the whole pipeline on a busy machine; it takes about 100 s of two quiet cores."""
 
@@ -91,8 +91,7 @@ def circle(tmp_path_factory, language_model):
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     made = Circle(root)
-    made.home.mkdir()
-    (made.home / "secret.key").write_bytes(SECRET)
+    keep_secret(Home(made.home))
     (block,) = shell_blocks(starting="rapport simulate")
     ran = made.shell(block)
     assert ran.returncode == 0, ran.stderr

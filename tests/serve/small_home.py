@@ -30,7 +30,7 @@ def make(root: Path) -> Path:
     it.
     """
     home = Home(root)
-    (root / "secret.key").write_bytes(SECRET)
+    keep_secret(home)
     config = PromoteConfig.model_validate(
         {
             "home": root,
@@ -54,6 +54,13 @@ def make(root: Path) -> Path:
     origin = origin_of(home, lake_of(config), candidate.name)
     promote(home.releases, publish(candidate, home.releases, origin=origin))
     return root
+
+
+def keep_secret(home: Home) -> None:
+    """Give a home the tests' secret before it makes one of its own."""
+    path = home.root / "secret.key"
+    path.touch(mode=0o600)
+    path.write_bytes(SECRET)
 
 
 def key_of(home: Path, tenant: str = "default") -> str:
