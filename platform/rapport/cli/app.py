@@ -106,7 +106,7 @@ def ingest(
         typer.Argument(
             metavar="FORMAT",
             help="simulation, esconv, openai-jsonl, turns-parquet, turns-csv, users-csv, "
-            "decisions-parquet, obd or vw-dsjson",
+            "decisions-parquet, obd, vw-dsjson, langfuse, otel-genai or tensorzero",
         ),
     ],
     paths: Annotated[

@@ -43,6 +43,9 @@ def print_ingested(result: Mapping[str, Any]) -> None:
     print_rows(tables, title="Ingested: read = kept + duplicate + quarantined")
     if result.get("dialogues"):
         print_rows([result["dialogues"]], title="Dialogues and ratings")
+    if result.get("left_out"):
+        rows = [{"left out, no chat": kind, "records": n} for kind, n in result["left_out"].items()]
+        print_rows(rows, title="Left out")
     if result.get("reasons"):
         rows = [{"reason": reason, "rows": n} for reason, n in result["reasons"].items()]
         print_rows(rows, title="Quarantined")

@@ -58,7 +58,7 @@ def parse_chat(record: Record, intake: Intake) -> Chat:
     Raises:
         RowError: What makes it unusable: a field that is missing or not what it must be.
     """
-    whose = _metadata(record)
+    whose = with_metadata(record)
     owner = who(whose, intake)
     messages = [_message(one, i, intake) for i, one in enumerate(_messages(record))]
     spoken = [one for one in messages if one.role != "system"]
@@ -91,11 +91,11 @@ def parse_message(record: Record, intake: Intake) -> Chat:
     Raises:
         RowError: What makes it unusable.
     """
-    one = _read(record, intake, prefix="")
+    one = read_message(record, intake, prefix="")
     name = needed(identifier(record, "conversation_id"), "conversation_id")
     own = identifier(record, "turn_id") or identifier(record, "id")
     index, ts = whole(record, "turn_index"), one.turn.ts
-    owner = who(_metadata(record), intake)
+    owner = who(with_metadata(record), intake)
     if one.role == "system":
         return Chat(())
     place = own or (str(index) if index is not None else ts.isoformat() if ts else "")
@@ -112,11 +112,15 @@ def parse_message(record: Record, intake: Intake) -> Chat:
 
 
 @dataclass(frozen=True)
-class _Message:
+class Message:
+    """One message, checked."""
+
     role: str
     turn: Spoken
+    """What it is as a turn, but for its conversation, place and owner."""
     record: Record
     faults: tuple[tuple[RowError, str], ...]
+    """Opinions it holds that cannot be."""
 
 
 def _messages(record: Record) -> list[Any]:
@@ -138,15 +142,20 @@ def _answer(choices: object) -> Mapping[str, Any] | None:
     return message if isinstance(message, dict) else None
 
 
-def _message(given: object, place: int, intake: Intake) -> _Message:
+def _message(given: object, place: int, intake: Intake) -> Message:
     where = f"messages[{place}]"
     if not isinstance(given, dict):
         raise RowError(where, "is not an object")
     record = intake.mapping.within(MESSAGE).applied(given)
-    return _read(record, intake, prefix=f"{where}.")
+    return read_message(record, intake, prefix=f"{where}.")
 
 
-def _read(record: Record, intake: Intake, *, prefix: str) -> _Message:
+def read_message(record: Record, intake: Intake, *, prefix: str) -> Message:
+    """Read `{role, content, tool_calls?}`; `prefix` names in errors where it stands.
+
+    Raises:
+        RowError: A field is missing or not what it must be.
+    """
     role = role_of(record, intake, where=f"{prefix}role")
     said = _content(record.get("content"), where=f"{prefix}content")
     calls = record.get("tool_calls") or record.get("function_call")
@@ -165,7 +174,7 @@ def _read(record: Record, intake: Intake, *, prefix: str) -> _Message:
         labels=labels(record, intake) if prefix else (),
         opinions=good,
     )
-    return _Message(role, turn, record, bad)
+    return Message(role, turn, record, bad)
 
 
 def _kind(role: str, said: str | None) -> str:
@@ -197,8 +206,8 @@ def _time(record: Record, *, where: str) -> dt.datetime | None:
     return moment(record, name, where=where) if name else None
 
 
-def _metadata(record: Record) -> Record:
-    """The record with what its `metadata` says of the user, where it does not say so itself."""
+def with_metadata(record: Record) -> Record:
+    """A record with what its `metadata` says of the user, where it does not say so itself."""
     inside = record.get("metadata")
     given = inside if isinstance(inside, dict) else {}
     told = {key: given[key] for key in (*WHO, "user") if given.get(key) is not None}
@@ -208,7 +217,7 @@ def _metadata(record: Record) -> Record:
     return {**told, **own}
 
 
-def _conversation_id(record: Record, spoken: Sequence[_Message], owner: Who, *, tenant: str) -> str:
+def _conversation_id(record: Record, spoken: Sequence[Message], owner: Who, *, tenant: str) -> str:
     """Id of a conversation: of its name, else of its record's id and opening, else of all of it.
 
     Files number their records anew, so an id alone does not say that two are the same.

@@ -8,16 +8,20 @@ from rapport.bounds import CHUNK_ROWS
 from rapport.errors import ConfigError, UnknownNameError
 from rapport.governance.tenants import TenantPolicy
 from rapport.ingest.batch import Batch, Intake, Reader
+from rapport.ingest.calls import CALL_FIELDS
 from rapport.ingest.counts import Counts, Tally, merged, reasons_of
 from rapport.ingest.decisions_parquet import DECISION_FIELDS, read_decisions_parquet
 from rapport.ingest.esconv import read_esconv
 from rapport.ingest.history import History
 from rapport.ingest.landing import KEYS, Landed, Landing
+from rapport.ingest.langfuse import read_langfuse
 from rapport.ingest.mapping import load_mapping
 from rapport.ingest.open_bandit import read_open_bandit
 from rapport.ingest.openai_jsonl import CHAT_FIELDS, read_openai_jsonl
+from rapport.ingest.otel_genai import read_otel_genai
 from rapport.ingest.quarantine import quarantine_rows
 from rapport.ingest.simulation import read_simulation
+from rapport.ingest.tensorzero import read_tensorzero
 from rapport.ingest.turns_table import TURN_FIELDS, read_turns_csv, read_turns_parquet
 from rapport.ingest.users_csv import USER_FIELDS, read_users_csv
 from rapport.ingest.vw_dsjson import read_vw_dsjson
@@ -47,6 +51,9 @@ FORMATS: Mapping[str, Reader] = {
     "decisions-parquet": read_decisions_parquet,
     "obd": read_open_bandit,
     "vw-dsjson": read_vw_dsjson,
+    "langfuse": read_langfuse,
+    "otel-genai": read_otel_genai,
+    "tensorzero": read_tensorzero,
 }
 """Reader of each format."""
 
@@ -56,6 +63,9 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "turns-csv": TURN_FIELDS,
     "users-csv": USER_FIELDS,
     "decisions-parquet": DECISION_FIELDS,
+    "langfuse": CALL_FIELDS,
+    "otel-genai": CALL_FIELDS,
+    "tensorzero": CALL_FIELDS,
 }
 """Fields of the formats that take a mapping."""
 

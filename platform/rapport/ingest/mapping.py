@@ -5,6 +5,7 @@ text: message body
 agent_id: {value: customer_support}     # the same for every row
 roles: {user: [human, customer], assistant: [gpt, bot]}     # our role: their names for it
 arms: {question: [ask, probe]}                              # our arm: their names for it
+metrics: {thumbs: [user-feedback]}                          # our metric: their names for it
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,8 +17,13 @@ import yaml
 
 from rapport.arms import arm_names
 from rapport.errors import ConfigError
+from rapport.governance.feedback import SHIPPED
 
-VALUES = {"roles": ("user", "assistant", "tool", "system"), "arms": arm_names()}
+VALUES = {
+    "roles": ("user", "assistant", "tool", "system"),
+    "arms": arm_names(),
+    "metrics": tuple(SHIPPED),
+}
 """Fields whose values may be mapped as well, and our values."""
 _PRIVATE = ("user_id", "user", "safety_identifier")
 _EXAMPLE = "write lines like `user_id: account`, our field first"
@@ -34,6 +40,8 @@ class FieldMap:
     roles: Mapping[str, str] = field(default_factory=dict)
     """Theirs to ours."""
     arms: Mapping[str, str] = field(default_factory=dict)
+    """Theirs to ours."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
     """Theirs to ours."""
 
     def applied(self, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Opinion(NamedTuple):
     metric: str
     value: float | None
     text: str | None = None
+    sentiment: float | None = None
+    """What the value says, in [-1, 1], where its metric tells."""
 
 
 @dataclass(frozen=True)

@@ -148,4 +148,5 @@ def _opinion(one: Placed, about: str, opinion: Opinion, stored: Mapping[str, str
         "metric_name": opinion.metric,
         "value": opinion.value,
         "text": None if opinion.text is None else stored[opinion.text],
+        "sentiment": opinion.sentiment,
     }

@@ -8,7 +8,7 @@ from rapport.ingest import FORMATS
 
 
 def test_an_unknown_format_names_those_there_are(bring, tmp_path):
-    with pytest.raises(UnknownNameError, match=r"'vw'.*esconv, obd, openai-jsonl, simulation"):
+    with pytest.raises(UnknownNameError, match=r"'vw'.*esconv, langfuse, obd, openai-jsonl"):
         bring("vw", tmp_path)
     assert set(FORMATS) > {"esconv", "simulation"}
 
