@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-NAMES = ("embedding", "estimators", "generation", "gpu", "serve", "simulator", "sql")
+NAMES = ("decision", "embedding", "estimators", "generation", "gpu", "serve", "simulator", "sql")
 HERE = Path(__file__).parent
 TOLERANCE = 0.7
 

@@ -166,13 +166,15 @@ def _redrawn(data: PolicyDataset, settings: MarwilSettings, *, seed: int) -> Int
 
 def _batch(data: PolicyDataset) -> SampleBatch:
     arms = len(data.layout.arms)
-    identity = torch.eye(arms).expand(len(data), arms, arms)
+    shares = torch.eye(arms).expand(len(data), arms, arms)
+    if data.shares is not None:
+        shares = torch.from_numpy(data.shares)
     return SampleBatch(  # type: ignore[no-untyped-call]
         {
             # float32 throughout: RLlib does not cast observations to its weights' type.
             Columns.OBS: {
                 "state": torch.from_numpy(data.states),
-                "arms": identity.contiguous(),
+                "arms": shares.contiguous(),
                 "mask": torch.from_numpy(data.mask.astype(np.float32)),
             },
             Columns.ACTIONS: torch.from_numpy(data.action),

@@ -63,11 +63,17 @@ class Behaviour:
         Raises:
             DataError: A row has no candidate left, or a score is not in (0, 1].
         """
-        _check_scores(nlp, rec, mask=mask)
-        log_score = np.full(mask.shape, -np.inf)
-        log_score[mask] = self.log_score(nlp[mask].astype(float), rec[mask].astype(float))
-        safe = mask if safe is None else mask & safe
-        log_score = _without_chancy(log_score, safe=safe)
+        if not mask.any(axis=1).all():
+            raise DataError(
+                "a decision has no candidate left", "fall back before the policy is asked"
+            )
+        kept = _checked("nlp", nlp, mask=mask), _checked("rec", rec, mask=mask)
+        log_score = np.where(mask, self.log_score(*kept), -np.inf)
+        if safe is None:
+            safe = mask
+        else:
+            safe = mask & safe
+            log_score = _without_chancy(log_score, safe=safe)
         mixed = self._mixed(log_score, safe=safe)
         if explore is not None:
             mixed = np.where(explore[:, None], mixed, _first_best(log_score))
@@ -79,8 +85,8 @@ class Behaviour:
     def _mixed(self, log_score: FloatArray, *, safe: BoolArray) -> FloatArray:
         drawn = _softmax(log_score, temperature=self.temperature)
         count = safe.sum(axis=1, keepdims=True)
-        epsilon = np.where(count > 0, self.epsilon, 0.0)
-        return np.asarray((1.0 - epsilon) * drawn + epsilon * safe / np.maximum(count, 1))
+        epsilon = self.epsilon * (count > 0)
+        return np.asarray((1.0 - epsilon) * drawn + safe * (epsilon / np.maximum(count, 1)))
 
 
 def draw(probability: FloatArray, seed: int) -> int:
@@ -99,13 +105,12 @@ def draw(probability: FloatArray, seed: int) -> int:
     return min(index, int(np.flatnonzero(probability)[-1]))
 
 
-def _check_scores(nlp: FloatArray, rec: FloatArray, *, mask: BoolArray) -> None:
-    if not mask.any(axis=1).all():
-        raise DataError("a decision has no candidate left", "fall back before the policy is asked")
-    for name, score in (("nlp", nlp), ("rec", rec)):
-        held = score[mask]
-        if not ((held > 0) & (held <= 1)).all():
-            raise DataError(f"{name} leaves (0, 1]", "floor and cap the score where it is made")
+def _checked(name: str, score: FloatArray, *, mask: BoolArray) -> FloatArray:
+    kept = np.where(mask, score, 1.0)
+    # Asked this way round, nan fails too.
+    if not (kept.min(initial=1.0) > 0 and kept.max(initial=1.0) <= 1):
+        raise DataError(f"{name} leaves (0, 1]", "floor and cap the score where it is made")
+    return kept
 
 
 def _without_chancy(log_score: FloatArray, *, safe: BoolArray) -> FloatArray:

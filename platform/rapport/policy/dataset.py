@@ -59,6 +59,9 @@ class PolicyDataset:
     decision_id: NDArray[np.str_]
     groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     """Declared group to its label [N]."""
+    shares: Float32Array | None = None
+    """[N, M, A] share of each arm that each of M candidates shows, where finished texts were chosen
+    among; M stands for A above then. Absent, the candidates are the pure arms."""
 
     def __len__(self) -> int:
         return len(self.user)
@@ -83,6 +86,13 @@ class PolicyDataset:
     def reported(self) -> BoolArray:
         """[N] rows that something came back for."""
         return ~np.isnan(self.reward)
+
+    @property
+    def shown(self) -> Float32Array:
+        """[N, A] share of each arm in what was taken."""
+        if self.shares is not None:
+            return np.asarray(self.shares[np.arange(len(self)), self.action])
+        return np.eye(len(self.layout.arms), dtype=np.float32)[self.action]
 
     def rows(self, keep: NDArray[Any]) -> "PolicyDataset":
         """Some of the rows, by mask or index."""
@@ -117,6 +127,10 @@ class PolicyDataset:
         """
         if self.layout != other.layout:
             raise DataError("two logs have different layouts", "build both with one persona model")
+        if (self.shares is None) != (other.shares is None):
+            raise DataError(
+                "one log chose among arms, the other among texts", "learn from one kind"
+            )
         kinds = self.groups.keys() & other.groups.keys()
         own, more = vars(self), vars(other)
         arrays: dict[str, Any] = {

@@ -31,6 +31,7 @@ EMOTION_GROUPS: Mapping[str, tuple[str, ...]] = {
 
 TURN_CAP = 20
 NO_ARM = -1
+_SENTIMENT_AFTER = 2  # columns of a state between the posterior and the sentiment
 _FULL_EVIDENCE = 50.0  # effective turns after which a posterior hardly moves
 
 
@@ -172,16 +173,20 @@ def feature_matrix(
     """
     if shares is None:
         shares = np.eye(len(layout.arms), dtype=np.float32)
-    n, personas = len(state), len(layout.personas)
+    n = len(state)
     shares = np.broadcast_to(shares, (n, *shares.shape[-2:]))
     many = shares.shape[1]
-    sentiment = state[:, [layout.states.index("sentiment")]]
-    crossing = np.concatenate(
-        [state[:, :personas], sentiment, state[:, -len(layout.agents) :]], axis=1
-    )
-    crossed = crossing[:, None, :, None] * shares[:, :, None, :]
+    crossed = crossing(layout, state)[:, None, :, None] * shares[:, :, None, :]
     repeated = np.broadcast_to(state[:, None, :], (n, many, state.shape[1]))
     return np.concatenate([repeated, shares, crossed.reshape(n, many, -1)], axis=2)
+
+
+def crossing(layout: Layout, state: Float32Array) -> Float32Array:
+    """[N, C] what of a state is crossed with the shares: posterior, sentiment and agent."""
+    personas, agents = len(layout.personas), len(layout.agents)
+    sentiment = personas + _SENTIMENT_AFTER
+    parts = state[:, :personas], state[:, sentiment : sentiment + 1], state[:, -agents:]
+    return np.concatenate(parts, axis=1)
 
 
 def features(

@@ -73,7 +73,7 @@ def prepare(data: PolicyDataset, *, seed: int = 0) -> Bench:
         tune=tune,
         context=context,
         nlp=context.nlp(tune.situation, tune.mask),
-        q_hat=judge.q(tune.states),
+        q_hat=judge.q(tune.states, tune.shares),
     )
 
 
@@ -86,7 +86,7 @@ def measure(bench: Bench, scorer: ArmScorer) -> Measured:
 
     Source: the one-standard-error rule of Breiman, Friedman, Olshen & Stone, CART, 1984.
     """
-    rec = scorer.rec(bench.tune.states, bench.tune.mask)
+    rec = scorer.rec(bench.tune.states, bench.tune.mask, bench.tune.shares)
 
     def value(behaviour: Behaviour) -> float:
         return _terms(bench, behaviour, rec=rec).value

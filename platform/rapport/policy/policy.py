@@ -77,7 +77,7 @@ class Scores:
 class Policy:
     """Scores arms and turns the scores into probabilities.
 
-    Immutable, a few hundred kilobytes; one decision costs about a millisecond. Personas in
+    Immutable, a few hundred kilobytes; one decision costs about .1 ms. Personas in
     `withheld` are answered by `incumbent`: the gate had too little data to judge this policy there.
     """
 

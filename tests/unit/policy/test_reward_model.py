@@ -76,6 +76,33 @@ def test_a_text_that_shows_one_arm_scores_as_that_arm():
     assert MODEL.q(state, per_row) == pytest.approx(MODEL.q(state, shares), abs=1e-6)
 
 
+def test_predictions_are_those_of_the_networks_on_the_features_laid_out():
+    state, w = DATA.states[:5], MODEL.weights
+    shares = np.random.default_rng(0).dirichlet(np.ones(len(DATA.layout.arms)), (5, 7))
+    x = feature_matrix(DATA.layout, state, shares.astype(np.float32))
+    for fold in range(FOLDS):
+        bent = np.maximum(x @ w["hidden"][fold] + w["hidden_bias"][fold], 0.0) @ w["out"][fold]
+        q = np.tanh(x @ w["linear"][fold] + w["bias"][fold] + bent)
+        assert MODEL.q_of_folds(state, shares.astype(np.float32))[fold] == pytest.approx(
+            q, abs=1e-5
+        )
+
+
+@pytest.mark.parametrize("target", ["ips", "dr"])
+def test_weighted_and_doubly_robust_targets_learn_the_same_tastes(target):
+    q = fit_reward_model(DATA, RewardSettings(target=target), seed=1).q(DATA.states)
+    assert np.corrcoef(q[DATA.mask], EXPECTED[DATA.mask])[0, 1] > 0.85
+
+
+def test_texts_that_show_one_arm_each_teach_what_their_arms_do():
+    pure = np.broadcast_to(np.eye(len(DATA.layout.arms), dtype=np.float32), (len(DATA), 12, 12))
+    few = DATA.rows(np.arange(300))
+    shown = replace(few, shares=np.ascontiguousarray(pure[:300]))
+    settings = RewardSettings(epochs=2)
+    first, second = (fit_reward_model(data, settings, seed=5) for data in (few, shown))
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+
+
 def test_training_features_are_servings():
     whole = feature_matrix(DATA.layout, DATA.states[:9])
     assert np.array_equal(taken_features(DATA)[:9], whole[np.arange(9), DATA.action[:9]])
