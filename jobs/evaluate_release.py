@@ -2,8 +2,8 @@
 
     python -m jobs.evaluate_release --home .rapport --set gate.margin=0.02
 
-Judges on users that taught the candidate nothing and writes its verdict.json. Next:
-promote_release.
+Judges on users that taught the candidate nothing and writes its verdict.json, then its empathy
+card. Next: promote_release.
 """
 
 import sys
@@ -16,8 +16,10 @@ from rapport.pipeline.settings import EvaluateConfig
 def evaluate_release(config: EvaluateConfig) -> Result:
     """Judge a candidate; a refusal is a result, not a failure."""
     from rapport.pipeline import verdicts
+    from rapport.report.empathy import card_of_candidate
 
-    return verdicts.evaluate_release(config)
+    verdict = verdicts.evaluate_release(config)
+    return {**verdict, "card": card_of_candidate(config, verdict)}
 
 
 JOB = Job(

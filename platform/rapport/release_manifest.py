@@ -16,6 +16,10 @@ from rapport.errors import BrokenReleaseError
 from rapport.schema import SCHEMA_VERSION
 
 MANIFEST, VERDICT = "manifest.json", "verdict.json"
+CARD, CARD_PAGE = "card.json", "card.html"
+"""The empathy card, for machines and for people."""
+JUDGEMENTS = (VERDICT, CARD, CARD_PAGE)
+"""Written about a candidate after it was staged; they are no part of what its id names."""
 
 _KEY_LIKE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _MOODS = (
@@ -66,7 +70,7 @@ class Manifest(_Facts):
 
     schema_version: int = SCHEMA_VERSION
     release_id: str
-    """16 hex digits of sha256 over the sorted hashes of `files`, the verdict's left out."""
+    """16 hex digits of sha256 over the sorted hashes of `files`, those of judgements left out."""
     alias: str
     """The id in words."""
     created: datetime
@@ -248,7 +252,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _id(files: Mapping[str, str]) -> str:
-    lines = [f"{name}\x00{files[name]}\n" for name in sorted(files) if name != VERDICT]
+    lines = [f"{name}\x00{files[name]}\n" for name in sorted(files) if name not in JUDGEMENTS]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 

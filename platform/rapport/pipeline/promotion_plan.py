@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rapport.lake import Lake
 from rapport.language.settings import PROMPT_FILE
 from rapport.pipeline.policies import find_candidate, origin_of
 from rapport.pipeline.ports import digest_tree
+from rapport.pipeline.refusals import refused_adapters, told, without
 from rapport.pipeline.standing import incumbent_of
 from rapport.pipeline.verdicts import published
 from rapport.policy.policy import Policy
@@ -38,24 +39,31 @@ class Plan:
     origin: Origin
     policy: Policy | None
     """The candidate's, or the incumbent's in its place; None publishes nothing."""
+    refused_adapters: Mapping[str, list[str]] = field(default_factory=dict)
+    """Adapters that are left out, with the reasons."""
+
+    @property
+    def refused_policy(self) -> bool:
+        """Whether the gate said no to the candidate's policy."""
+        return not self.verdict["promoted"]
 
     @property
     def refused(self) -> bool:
-        """Whether the gate said no to the candidate's policy."""
-        return not self.verdict["promoted"]
+        """Whether the gate said no to a part of the candidate."""
+        return self.refused_policy or bool(self.refused_adapters)
 
     @property
     def takes(self) -> str:
         """Whose policy will serve: `candidate`, `incumbent`, or `serving`, whose release stays."""
         if self.policy is None:
             return "serving"
-        return "incumbent" if self.refused else "candidate"
+        return "incumbent" if self.refused_policy else "candidate"
 
     @property
     def reasons(self) -> list[str]:
         """Why the gate said no, and what follows where nothing is published."""
         kept = [_OTHER_PERSONAS] if self.policy is None else []
-        return [*self.verdict["reasons"], *kept]
+        return [*self.verdict["reasons"], *told(self.refused_adapters), *kept]
 
     @property
     def metrics(self) -> list[Metric]:
@@ -77,7 +85,8 @@ def plan_of(home: Home, lake: Lake, *, candidate: str | None) -> Plan:
     """Check a candidate and its verdict, and decide what will be published.
 
     A refused policy is replaced by the incumbent's (at first the evenly drawn arms); personas with
-    too little data follow the incumbent's, as they did when it was judged.
+    too little data follow the incumbent's, as they did when it was judged. Adapters that its card
+    refuses are left out.
 
     Raises:
         ConfigError: There is no candidate, nobody judged it, or it was judged beside another
@@ -98,20 +107,25 @@ def plan_of(home: Home, lake: Lake, *, candidate: str | None) -> Plan:
         chosen = published(policy, incumbent, kept=tuple(verdict["too_little_data"]))
         if chosen.id != verdict["policy"]:
             raise ConfigError("candidate", folder.name, f"another incumbent serves now; {_JUDGE}")
-    return Plan(folder, verdict, origin_of(home, lake, folder.name), chosen)
+    origin = origin_of(home, lake, folder.name)
+    return Plan(folder, verdict, origin, chosen, refused_adapters(folder))
 
 
 @contextmanager
 def composed(plan: Plan, home: Home) -> Iterator[Path]:
-    """Hold the folder to publish: the candidate's own, or a copy with the policy that serves."""
-    if plan.policy is None or plan.policy.id == Policy.load(plan.folder / "policy").id:
+    """Hold the folder to publish: the candidate's own, or a copy with what may serve."""
+    same = plan.policy is None or plan.policy.id == Policy.load(plan.folder / "policy").id
+    if plan.policy is None or (same and not plan.refused_adapters):
         yield plan.folder
         return
     with scratch_folder(home.work, ".candidate.") as scratch:
         copy = scratch / "new"
-        shutil.copytree(plan.folder, copy, ignore=shutil.ignore_patterns("policy"))
-        plan.policy.save(copy / "policy")
-        if plan.refused:
+        replaced = () if same else ("policy",)
+        shutil.copytree(plan.folder, copy, ignore=shutil.ignore_patterns(*replaced))
+        if not same:
+            plan.policy.save(copy / "policy")
+        without(copy / "adapters", plan.refused_adapters)
+        if plan.refused_policy:
             stated = {**plan.verdict, "incumbent": plan.policy.id}
             (copy / VERDICT).write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
         yield copy

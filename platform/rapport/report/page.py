@@ -64,7 +64,7 @@ def _page(sections: Sequence[Section], facts: Facts) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "numbers": _numbers}
+    environment.filters |= filters()
     made = datetime.now(UTC)
     serving = facts.release.name if facts.release else "none yet"
     return environment.get_template("page.html.j2").render(
@@ -73,6 +73,11 @@ def _page(sections: Sequence[Section], facts: Facts) -> str:
         made=f"{made:%Y-%m-%d %H:%M} UTC",
         sections=sections,
     )
+
+
+def filters() -> dict[str, Callable[..., object]]:
+    """What the templates write numbers with."""
+    return {"cell": _cell, "numbers": _numbers}
 
 
 def _numbers(figure: Figure) -> Table | None:

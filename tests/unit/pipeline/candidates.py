@@ -56,7 +56,7 @@ def a_candidate(home, policy, *, verdict=None, cards="{}"):
     """Stage a candidate, with its verdict where one is given; returns its folder."""
     work = Path(home.work) / "made"
     for name in ("encoder", "personas", "strategies", "adapters"):
-        (work / name).mkdir(parents=True)
+        (work / name).mkdir(parents=True, exist_ok=True)
         (work / name / "facts.json").write_text(cards if name == "personas" else "{}")
     (work / "reward.json").write_text("{}")
     (work / "guard.json").write_text("{}")
