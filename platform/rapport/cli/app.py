@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rapport.cli.carding import card
 from rapport.cli.deciding import decide
 from rapport.cli.doctoring import doctor
 from rapport.cli.evaluating import evaluate_app
@@ -64,6 +65,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(log_app, name="log")
 app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
+app.command(epilog="Example: rapport card calm-otter-12")(card)
 app.add_typer(evaluate_app, name="evaluate")
 app.command(epilog="Example: rapport explain last")(explain)
 app.command(epilog='Example: rapport decide "I keep failing my exams." --user ann')(decide)

@@ -46,7 +46,17 @@ class Side:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-Block: TypeAlias = Table | Figure | Side
+@dataclass(frozen=True)
+class Link:
+    """A way to a page beside this one."""
+
+    kind: ClassVar[str] = "link"
+    words: str
+    file: str
+    """Name in the same folder."""
+
+
+Block: TypeAlias = Table | Figure | Side | Link
 
 
 @dataclass(frozen=True)

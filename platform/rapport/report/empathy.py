@@ -1,10 +1,7 @@
 """The empathy card as a page: one file that needs no network, for who decides about a release."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rapport.card.document import Card, Line, Status
 from rapport.card.document import Section as Part
@@ -16,11 +13,11 @@ from rapport.pipeline.settings import EvaluateConfig
 from rapport.release import alias_of
 from rapport.release_manifest import CARD_PAGE
 from rapport.report import figures
-from rapport.report.blocks import Block, Cell, Figure, Section, Table, signed, within
-from rapport.report.page import filters
+from rapport.report.blocks import Block, Cell, Figure, Link, Section, Table, signed, within
+from rapport.report.facts import Facts
+from rapport.report.templates import styles, template
 from rapport.scratch import replace_text
 
-STYLES = ("style.css", "card.css")
 _HEADS = {
     "helps": "Does it help?",
     "harms": "Whom does it harm?",
@@ -55,19 +52,20 @@ def card_of_candidate(config: EvaluateConfig, verdict: Mapping[str, Any]) -> dic
     }
 
 
+def carded(facts: Facts) -> Section | None:
+    """The report's section about the card, with the way to it; none where there is none."""
+    card = facts.card
+    if card is None:
+        return None
+    lead = [f"{verdict(card.status)}: {card.reason}."]
+    link = Link("The empathy card, with its plots, groups and what it cannot say", CARD_PAGE)
+    return Section("Does it help, and whom does it harm?", lead, [summary(card), link])
+
+
 def card_page(card: Card) -> str:
     """The page's HTML."""
-    environment = Environment(
-        loader=PackageLoader("rapport.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters |= filters()
-    here = Path(__file__).parent
-    style = "\n".join((here / name).read_text(encoding="utf-8") for name in STYLES)
-    return environment.get_template("card.html.j2").render(
-        style=style,
+    return template("card.html.j2").render(
+        style=styles("style.css", "card.css"),
         card=card,
         alias=alias_of(card.candidate),
         judged=f"{card.judged:%Y-%m-%d %H:%M} UTC",

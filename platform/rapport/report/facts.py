@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from rapport.card.document import Card, read_card
 from rapport.errors import ConfigError, DataError, TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake
@@ -57,15 +58,24 @@ class Facts:
     @cached_property
     def verdict(self) -> dict[str, Any] | None:
         """The gate's verdict on the release that serves, else on the newest candidate."""
+        if self.judged is None:
+            return None
+        found: dict[str, Any] = json.loads((self.judged / VERDICT).read_text(encoding="utf-8"))
+        return found
+
+    @cached_property
+    def judged(self) -> Path | None:
+        """Folder of the release that serves, else of the newest candidate, with a verdict."""
         folders = [self.release] if self.release else []
         folders += sorted(
             (self.home.releases / ".candidates").glob("*"), key=lambda path: -path.stat().st_mtime
         )
-        for folder in folders:
-            if (folder / VERDICT).exists():
-                found: dict[str, Any] = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
-                return found
-        return None
+        return next((folder for folder in folders if (folder / VERDICT).exists()), None)
+
+    @cached_property
+    def card(self) -> Card | None:
+        """The empathy card that was made with the verdict; none in releases of before."""
+        return read_card(self.judged) if self.judged else None
 
     @cached_property
     def skipped(self) -> dict[str, dict[str, Any]]:

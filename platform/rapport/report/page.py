@@ -4,21 +4,31 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from rapport.progress import progress
-from rapport.report import descent, gating, holdings, people, proof, rewarding, speaking, valuing
-from rapport.report.blocks import Cell, Figure, Section, Table
+from rapport.release_manifest import CARD_PAGE
+from rapport.report import (
+    descent,
+    empathy,
+    gating,
+    holdings,
+    people,
+    proof,
+    rewarding,
+    speaking,
+    valuing,
+)
+from rapport.report.blocks import Figure, Section
 from rapport.report.facts import Facts
+from rapport.report.templates import styles, template
 from rapport.scratch import replaced
 
 PAGE, PLOTS = "report.html", "plots"
-_SHOWN_ROWS = 60
-"""Longer tables of a plot's numbers are in its CSV only."""
 
 
 def write_report(facts: Facts, out: Path) -> Path:
-    """Write `report.html` and `plots/*.png` and `.csv`; a folder from before is replaced whole.
+    """Write `report.html`, `plots/*.png` and `.csv`, and `card.html` where there is a card.
+
+    A folder from before is replaced whole.
 
     Returns:
         The page.
@@ -30,6 +40,8 @@ def write_report(facts: Facts, out: Path) -> Path:
         for figure in figures:
             (fresh / PLOTS / f"{figure.name}.png").write_bytes(figure.png)
             figure.numbers.write_csv(fresh / PLOTS / f"{figure.name}.csv")
+        if facts.card is not None:
+            (fresh / CARD_PAGE).write_text(empathy.card_page(facts.card), encoding="utf-8")
         (fresh / PAGE).write_text(_page(sections, facts), encoding="utf-8")
     return out / PAGE
 
@@ -40,6 +52,7 @@ def sections_of(facts: Facts) -> list[Section]:
         proof.prove,
         gating.planted,
         gating.judged,
+        empathy.carded,
         holdings.hold,
         people.persons,
         rewarding.rewards,
@@ -58,38 +71,11 @@ def sections_of(facts: Facts) -> list[Section]:
 
 
 def _page(sections: Sequence[Section], facts: Facts) -> str:
-    environment = Environment(
-        loader=PackageLoader("rapport.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters |= filters()
     made = datetime.now(UTC)
     serving = facts.release.name if facts.release else "none yet"
-    return environment.get_template("page.html.j2").render(
-        style=(Path(__file__).parent / "style.css").read_text(encoding="utf-8"),
+    return template("page.html.j2").render(
+        style=styles("style.css"),
         subtitle=f"Tenant {facts.tenant}, release {serving}, {made:%Y-%m-%d}",
         made=f"{made:%Y-%m-%d %H:%M} UTC",
         sections=sections,
     )
-
-
-def filters() -> dict[str, Callable[..., object]]:
-    """What the templates write numbers with."""
-    return {"cell": _cell, "numbers": _numbers}
-
-
-def _numbers(figure: Figure) -> Table | None:
-    rows = figure.numbers
-    if rows.height > _SHOWN_ROWS:
-        return None
-    return Table(f"Numbers of {figure.name}", rows.columns, rows.rows())
-
-
-def _cell(value: Cell) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:,.4g}"
-    return f"{value:,}" if isinstance(value, int) else value

@@ -1,0 +1,89 @@
+"""`rapport card`: does a release help, and whom does it harm?"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_home, plainly
+from rapport.cli.printing import console, print_rows
+from rapport.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rapport.card.document import Card, Line
+
+
+@plainly
+def card(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="Release or judged candidate; default: the one that serves."
+        ),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Show a release's empathy card: does it help, whom does it harm, what nothing shows.
+
+    The card was made when the release was judged and lies in it, for people as card.html.
+    """
+    from rapport.card.document import read_card, to_text
+    from rapport.release_manifest import CARD_PAGE
+
+    folder = _judged(home, name)
+    found = read_card(folder)
+    if found is None:
+        remedy = "it was judged before there were cards: rapport run evaluate_release --force"
+        raise ConfigError("card", folder.name, remedy)
+    if json_:
+        sys.stdout.write(to_text(found))
+    else:
+        print_card(found)
+        console().print(f"The page: {folder / CARD_PAGE}", highlight=False, soft_wrap=True)
+
+
+def print_card(found: "Card") -> None:
+    """Print a card for people: verdicts, what was refused or not judged, what it cannot say."""
+    rows = [
+        {"section": each.title, "verdict": each.status, "why": each.reason}
+        for each in found.sections
+    ]
+    print_rows(rows, title=f"Empathy card of {found.candidate}: {found.status}")
+    told = [line for each in found.sections for line in each.lines if line.status]
+    open_ = [_row(line) for line in told if line.status != "passed"]
+    if open_:
+        print_rows(open_, title="What did not pass")
+    for adapter, each in found.adapters.items():
+        if not each.passed:
+            console().print(f"adapter {adapter} refused: {'; '.join(each.reasons)}")
+    console().print("It cannot say:")
+    for sentence in found.cannot_say:
+        console().print(f"  - {sentence}", highlight=False)
+
+
+def _row(line: "Line") -> dict[str, object]:
+    return {
+        "of": line.group,
+        "what": line.metric,
+        "value": line.estimate,
+        "low": line.low,
+        "high": line.high,
+        "n": line.n,
+        "verdict": line.status,
+    }
+
+
+def _judged(home: Path, name: str | None) -> Path:
+    from rapport.pipeline.ports import newest_candidate
+    from rapport.release import current, find
+
+    opened = opened_home(home)
+    if name:
+        return newest_candidate(opened, name) or find(opened.releases, name)
+    serving = current(opened.releases)
+    if serving is None:
+        remedy = "none serves yet: rapport run makes one, rapport release list shows what there is"
+        raise ConfigError("release", "CURRENT", remedy)
+    return serving
