@@ -9,7 +9,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import pytest
 
 from rapport.affect import StrategyScorer
@@ -18,15 +17,14 @@ from rapport.config import LANGUAGE_URI
 from rapport.language.adapters import find_adapters
 from rapport.language.examples import Example, Lesson, LoggedReply, choose
 from rapport.language.loading import load_trainable
-from rapport.language.prompts import Message
 from rapport.language.settings import Curriculum
 from rapport.language.showing import Context, Showing, WrittenReplies, judge, write_replies
 from rapport.language.training import SHARED, AdapterTrainer, TrainReport, train_all
 from rapport.language.transformers_engine import TransformersEngine
 from rapport.models import pull
-from rapport.simulation import SimulatedLog, simulate
-from rapport.users.split import part_of
+from rapport.simulation import simulate
 from tests.statistics.report import say
+from tests.statistics.simulated_replies import logged_replies, of
 
 pytestmark = pytest.mark.slow
 REPLIES = 200
@@ -58,37 +56,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     engine = TransformersEngine(model, find_adapters(out))
     written = {agent: replies_of(engine, agent, logged) for agent in agents()}
     return Trained(logged, reports, written)
-
-
-def logged_replies(log: SimulatedLog) -> list[LoggedReply]:
-    said = log.turns.filter(pl.col("role") == "user", pl.col("kind") == "message").select(
-        said="text", episode_id="conversation_id", turn_index=pl.col("turn_index") + 1
-    )
-    taken = pl.col("candidates").list.get(pl.col("action_index")).struct
-    rows = (
-        log.decisions.with_columns(arm=taken.field("arm"), reply=taken.field("text"))
-        .join(said, on=["episode_id", "turn_index"])
-        .join(log.decision_truth.select("decision_id", "persona", "reward"), on="decision_id")
-        .filter(pl.col("arm").is_not_null())
-    )
-    return [
-        LoggedReply(
-            decision_id=row["decision_id"],
-            reward=row["reward"],
-            example=Example(
-                messages=[Message(role="user", content=row["said"])],
-                reply=row["reply"],
-                arm=load_menu(row["agent_id"])[row["arm"]],
-                persona=f"persona-{row['persona']}",
-                user=row["user_id"],
-            ),
-        )
-        for row in rows.iter_rows(named=True)
-    ]
-
-
-def of(logged: list[LoggedReply], part: str) -> list[LoggedReply]:
-    return [each for each in logged if part_of(each.example.user) == part]
 
 
 def arm_of(example: Example) -> str:

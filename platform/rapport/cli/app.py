@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rapport.cli.carding import card
+from rapport.cli.conduct import boundaries, reliability
 from rapport.cli.deciding import decide
 from rapport.cli.doctoring import doctor
 from rapport.cli.evaluating import evaluate_app
@@ -67,6 +68,8 @@ app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.command(epilog="Example: rapport card calm-otter-12")(card)
 app.add_typer(evaluate_app, name="evaluate")
+evaluate_app.command(epilog="Example: rapport evaluate reliability")(reliability)
+evaluate_app.command(epilog="Example: rapport evaluate boundaries --adapter kind")(boundaries)
 app.command(epilog="Example: rapport explain last")(explain)
 app.command(epilog='Example: rapport decide "I keep failing my exams." --user ann')(decide)
 models_app = typer.Typer(
