@@ -18,7 +18,7 @@ SECTIONS = (
     "Three messages, three answers each",
     "Lineage",
 )
-PLOTS = ("gate", "value", "overlap", "reward_by_arm", "reward_by_persona", "sentiment")
+PLOTS = ("gate", "operating", "value", "overlap", "reward_by_arm", "reward_by_persona", "sentiment")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -62,40 +62,51 @@ def a_world(rng: np.random.Generator, *, room: float = 0.08) -> World:
             return world
 
 
-def evidence(world: World, rng: np.random.Generator) -> tuple[Evidence, np.ndarray]:
-    """A fresh log of gate users with a model of other users, and the persona of each row."""
-    log, persona = _logged(world, rng)
-    other, theirs = _logged(world, rng)
+def evidence(
+    world: World,
+    rng: np.random.Generator,
+    *,
+    users: int = USERS,
+    noise: float = _NOISE,
+    first: np.ndarray | None = None,
+) -> tuple[Evidence, np.ndarray]:
+    """A fresh log of gate users with a model of other users, and the persona of each row.
+
+    `first` [K, A] is the first release's policy; without one it is the policy that wrote the log.
+    """
+    log, persona = _logged(world, rng, users=users, noise=noise)
+    other, theirs = _logged(world, rng, users=users, noise=noise)
     groups = {"persona": persona}
-    logging = world.logging[persona]
-    return (
-        Evidence(
-            log, _model(other, theirs)[persona], NAMES, groups, first=logging, control=_control(rng)
-        ),
-        persona,
-    )
+    older = (world.logging if first is None else first)[persona]
+    control = _control(rng, users=users, noise=noise)
+    q_hat = _model(other, theirs)[persona]
+    return Evidence(log, q_hat, NAMES, groups, first=older, control=control), persona
 
 
-def _logged(world: World, rng: np.random.Generator) -> tuple[Log, np.ndarray]:
-    user = np.repeat(np.arange(USERS), TURNS)
+def _logged(
+    world: World, rng: np.random.Generator, *, users: int, noise: float
+) -> tuple[Log, np.ndarray]:
+    user = np.repeat(np.arange(users), TURNS)
     persona = user % PERSONAS
     logging = world.logging[persona]
-    action = (logging.cumsum(axis=1) > rng.random((ROWS, 1))).argmax(axis=1)
-    reward = _felt(world.worth[persona, action], user, rng)
-    propensity = logging[np.arange(ROWS), action]
+    action = (logging.cumsum(axis=1) > rng.random((len(user), 1))).argmax(axis=1)
+    reward = _felt(world.worth[persona, action], user, rng, noise=noise)
+    propensity = logging[np.arange(len(user)), action]
     return Log(action, _told(reward, rng), propensity, user, probabilities=logging), persona
 
 
-def _control(rng: np.random.Generator) -> Log:
+def _control(rng: np.random.Generator, *, users: int, noise: float) -> Log:
     user = np.repeat(np.arange(CONTROL_USERS), TURNS)
-    reward = _felt(np.zeros(len(user)), user, rng)
+    reward = _felt(np.zeros(len(user)), user, rng, noise=noise)
     ones = np.ones(len(user))
-    return Log(np.zeros(len(user), dtype=int), _told(reward, rng), ones, USERS + user)
+    return Log(np.zeros(len(user), dtype=int), _told(reward, rng), ones, users + user)
 
 
-def _felt(worth: np.ndarray, user: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _felt(
+    worth: np.ndarray, user: np.ndarray, rng: np.random.Generator, *, noise: float
+) -> np.ndarray:
     own = rng.uniform(-_OWN, _OWN, size=user.max() + 1)[user]
-    return np.asarray(worth + own + rng.uniform(-_NOISE, _NOISE, size=len(user)))
+    return np.asarray(worth + own + rng.uniform(-noise, noise, size=len(user)))
 
 
 def _told(reward: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -18,10 +18,12 @@ from rapport.evaluation.estimators import (
 )
 from rapport.evaluation.evidence import Evidence, Reading
 from rapport.evaluation.intervals import FloatArray, Terms, distinct
-from rapport.evaluation.verdict import OBSERVED, TOO_LITTLE, GateSettings, Row
+from rapport.evaluation.verdict import FIRST, OBSERVED, TOO_LITTLE, GateSettings, Row, is_group
 
 MIN_USERS = 20
 """Below, resampling users understates the interval."""
+
+_FAR = "this log is too far from the first release's policy"
 
 Key = tuple[str, str]
 """Group and estimator of a comparison."""
@@ -76,8 +78,10 @@ def _gains(reading: Reading, settings: GateSettings, *, scant: set[str]) -> dict
             found[name, "dr"] = gain.rows(rows)
     value = dr_terms(log, target, q_hat, clip=clip)
     if seen.first is not None:
-        older = dr_terms(log, seen.first, q_hat, clip=clip)
-        found["first release", "dr"] = value.minus(older)
+        since = value.minus(dr_terms(log, seen.first, q_hat, clip=clip))
+        found[FIRST, "dr"] = since
+        told = _told_of_first(seen, settings, scant=scant)
+        found |= {(_since(name), "dr"): since.rows(rows) for name, rows in told.items()}
     if _has_control(seen.control):
         # Control users are other people, dealt by hash: the difference is between groups.
         found["control", "dr"] = value.minus_apart(logging_terms(seen.control))
@@ -87,7 +91,25 @@ def _gains(reading: Reading, settings: GateSettings, *, scant: set[str]) -> dict
 def _bound(group: str, settings: GateSettings) -> float:
     if group == "overall":
         return 0.0
-    return -settings.margin if "/" in group else -settings.drift
+    return -settings.margin if is_group(group) else -settings.drift
+
+
+def _since(name: str) -> str:
+    return f"{FIRST}, {name}"
+
+
+def _told_of_first(
+    seen: Evidence, settings: GateSettings, *, scant: set[str]
+) -> dict[str, NDArray[np.bool_]]:
+    """Judged groups whose rows say enough of the first release's policy, too."""
+    if seen.first is None:
+        return {}
+    weight = importance_weights(seen.log, seen.first, clip=settings.clip)
+    return {
+        name: rows
+        for name, rows in seen.members.items()
+        if name not in scant and diagnostics.ess(weight[rows]) >= settings.group_ess
+    }
 
 
 def _skipped(
@@ -95,6 +117,7 @@ def _skipped(
 ) -> list[Row]:
     weight = importance_weights(seen.log, target, clip=settings.clip)
     groups = seen.members
+    told = _told_of_first(seen, settings, scant=scant)
     skipped = [
         Row(
             group=name,
@@ -111,7 +134,9 @@ def _skipped(
     if not groups:
         skipped.append(_absent("groups", "no persona or group is declared"))
     if seen.first is None:
-        skipped.append(_absent("first release", seen.first_note))
+        skipped.append(_absent(FIRST, seen.first_note))
+    else:
+        skipped += [_absent(_since(name), _FAR) for name in groups if name not in {*scant, *told}]
     if not _has_control(seen.control):
         skipped.append(_absent("control", f"fewer than {MIN_USERS} control users reported"))
     return skipped

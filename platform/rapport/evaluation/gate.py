@@ -4,7 +4,8 @@
    above 0 under SNIPS and DR.
 2. No group with enough data harmed: that bound above `-margin` for each persona and declared group.
 3. Enough sample: ESS >= max(200, 1 % of n), largest weight <= 100 after clipping.
-4. Small harms do not add up: not worse than the first release and than control by more than .04.
+4. Small harms do not add up: not worse than the first release, overall and in each group, and than
+   control, by more than .04.
 5. Silence does not make it look better: 1, 2 and 4 hold as well with censoring weights, and with
    every silence filled with the worst reward.
 

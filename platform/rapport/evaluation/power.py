@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rapport.errors import ConfigError, TooLittleDataError
 from rapport.evaluation.intervals import Terms, clustered_bootstrap
-from rapport.evaluation.verdict import Z_BOUND, Z_POWER, Row
+from rapport.evaluation.verdict import Z_BOUND, Z_POWER, Row, is_group
 
 FARTHEST = timedelta(days=3650)
 """Dates beyond are not stated: nobody keeps a rate for ten years."""
@@ -71,7 +71,7 @@ def of_candidate(rows: Iterable[Row]) -> list[Power]:
     return [
         Power(row.group, row.n, row.users, max(gain.stderr for gain in row.gains.values()))
         for row in rows
-        if row.estimator == "dr" and row.gains and (row.group == "overall" or "/" in row.group)
+        if row.estimator == "dr" and row.gains and (row.group == "overall" or is_group(row.group))
     ]
 
 

@@ -9,6 +9,8 @@ from rapport.evaluation.intervals import Estimate
 
 Status = Literal["passed", "failed", "skipped"]
 TOO_LITTLE = "too little data"
+FIRST = "first release"
+"""Starts the name of each comparison with the first release: alone overall, else with a group."""
 OBSERVED = "observed"
 """The reading of silence as if it were chance; see `rapport.evaluation.evidence`."""
 Z_BOUND = 1.6449  # one-sided 95 %
@@ -22,7 +24,8 @@ class GateSettings:
     margin: float = 0.02
     """Reward units a group may seem to lose; larger promotes more and harms more."""
     drift: float = 0.04
-    """Reward units a candidate may seem to lose against the first release and control."""
+    """Reward units a candidate may seem to lose against the first release, in each group too, and
+    against control."""
     clip: float = 100.0
     """Importance weights are cut here."""
     max_weight: float = 100.0
@@ -101,6 +104,17 @@ class Row:
         known = [share for share in shares if share is not None]
         return max(known) if known and len(known) == len(shares) else None
 
+    def chance(self, truth: float) -> float | None:
+        """How often it passes, by the normal approximation, where the true gain is `truth`.
+
+        Under the least sure reading of silence; None where nothing was compared.
+        """
+        if self.bound is None or not self.gains:
+            return None
+        over = truth - self.bound
+        widest = max(gain.stderr for gain in self.gains.values())
+        return _normal_cdf(over / widest - Z_BOUND) if widest > 0 else float(over > 0)
+
 
 def judged(group: str, estimator: str, found: Mapping[str, Estimate], *, bound: float) -> Row:
     """Row of a gain estimated under each reading of silence.
@@ -162,6 +176,11 @@ class Verdict:
         return {**asdict(self), "too_little_data": list(self.too_little_data)}
 
 
+def is_group(name: str) -> bool:
+    """Whether a comparison is that of a group (`kind/label`) with the policy of the log."""
+    return "/" in name and not name.startswith(FIRST)
+
+
 def rows_of(stated: Mapping[str, Any]) -> list[Row]:
     """The comparisons of a verdict read back from `verdict.json`."""
     return [
@@ -201,7 +220,7 @@ def error_rates(rows: Sequence[Row]) -> dict[str, float]:
     that some group's row refuses a policy as far from the log as this one, but worth the same.
     """
     overall = [row.stderr for row in rows if row.group == "overall" and row.stderr is not None]
-    groups = [row for row in rows if "/" in row.group and row.stderr]
+    groups = [row for row in rows if is_group(row.group) and row.stderr]
     passes = [_normal_cdf(-(row.bound or 0.0) / (row.stderr or 1.0) - Z_BOUND) for row in groups]
     return {
         "false_promotion": 0.05,

@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from rapport.evaluation.verdict import Row, rows_of
+import polars as pl
+
+from rapport.evaluation.verdict import Row, is_group, rows_of
 from rapport.report import figures
 from rapport.report.blocks import Block, Section, Table, signed, within
 from rapport.report.facts import Facts
 
+_TRUTHS = [step / 100 for step in range(-8, 9)]
 _GAIN = "gain in reward units a decision"
 
 
@@ -34,7 +37,8 @@ def judged(facts: Facts) -> Section:
     if verdict is None:
         return Section("The gate's verdict", [facts.unjudged])
     rows = rows_of(verdict)
-    return Section("The gate's verdict", _words(verdict, rows), [*_plot(rows), _table(rows)])
+    shown = [*_plot(rows), *_operating(rows), _table(rows)]
+    return Section("The gate's verdict", _words(verdict, rows), shown)
 
 
 def _words(verdict: dict[str, Any], rows: list[Row]) -> list[str]:
@@ -45,7 +49,8 @@ def _words(verdict: dict[str, Any], rows: list[Row]) -> list[str]:
         f"{signed(overall.estimate)} reward units a decision more than the policy that wrote the "
         f"log (at least {signed(overall.low)} with 95 % confidence; n {overall.n:,}).",
         f"No persona or declared group may seem to lose more than {settings['margin']:g}; nobody "
-        f"may drift more than {settings['drift']:g} below the first release or control.",
+        f"may drift more than {settings['drift']:g} below the first release, nor all together "
+        "below control.",
     ]
     said += [f"It was refused because {reason}." for reason in verdict["reasons"]]
     if verdict["too_little_data"]:
@@ -66,6 +71,30 @@ def _plot(rows: list[Row]) -> list[Block]:
     found = [(row.estimate or 0.0, row.low or 0.0, row.high or 0.0) for row in shown]
     bounds = sorted({row.bound for row in shown if row.bound is not None})
     return [figures.estimates(told, [row.group for row in shown], found, unit=_GAIN, marks=bounds)]
+
+
+def _operating(rows: list[Row]) -> list[Block]:
+    """What the gate would let pass, by what is true: overall and for each group."""
+    judged = [row for row in rows if row.estimator == "dr" and row.gains]
+    shown = [row for row in judged if row.group == "overall" or is_group(row.group)]
+    told = figures.Told(
+        "operating",
+        "The gate's operating curve on this log: chance that a comparison passes, by the true gain "
+        "in reward units a decision, under the least sure reading of silence; a policy must pass "
+        f"every one of them; n {max(row.n for row in shown):,} decisions of gate users",
+        "Chance of passing at a harm of .05, at no change and at a gain of .05: "
+        + "; ".join(
+            f"{row.group} " + ", ".join(f"{row.chance(true):.2f}" for true in (-0.05, 0.0, 0.05))
+            for row in shown
+        ),
+    )
+    numbers = pl.DataFrame(
+        [(row.group, true, row.chance(true)) for row in shown for true in _TRUTHS],
+        ["group", "gain", "value"],
+        orient="row",
+    ).with_columns(low=pl.col("value"), high=pl.col("value"))
+    axes = ("true gain, reward units a decision", "chance of passing")
+    return [figures.courses(told, numbers, group="group", x="gain", axes=axes)]
 
 
 def _table(rows: list[Row]) -> Table:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,37 @@ def test_control_users_and_the_first_release_are_held_against_the_candidate():
     assert row(verdict, "control").status == "failed"
     assert row(verdict, "first release").status == "failed"
     assert verdict.values["control"].value == pytest.approx(control.reward.mean())
+
+
+def test_a_group_may_not_drift_from_the_first_release_though_the_average_holds():
+    log, _, expected = a_log(n=6000, users=300)
+    persona = np.where(log.user % 4 == 0, "dry", "warm")
+    dry = persona == "dry"
+    reward = np.where(dry & (log.action == 0), log.reward - 0.6, log.reward)
+    expected[dry, 0] -= 0.6
+    even = np.full((6000, 3), 1 / 3)
+    first = np.where(dry[:, None], mostly(1, n=6000, arms=3), even)
+    found = Evidence(log.rewarded(reward), expected, ARMS, groups={"persona": persona}, first=first)
+    # The dry are left as they are, and before that were served better.
+    target = np.where(dry[:, None], even, mostly(0, n=6000, arms=3))
+    verdict = gate(found, target, QUICK)
+    assert row(verdict, "persona/dry").status == "passed"
+    assert row(verdict, "first release").status == "passed"
+    assert row(verdict, "first release, persona/dry").status == "failed"
+    assert row(verdict, "first release, persona/warm").status == "passed"
+
+
+def test_a_first_release_that_the_log_says_too_little_of_is_told():
+    far = mostly(0, n=4000, arms=3, share=1.0 - 1e-9)
+    log, _, expected = a_log(n=4000, users=200)
+    rare = np.where(np.arange(4000) % 20 == 0, log.action, 1)
+    log = replace(log, action=rare, propensity=np.where(rare == 0, 0.001, 0.998))
+    found = Evidence(log, expected, ARMS, {"persona": np.arange(4000) % 2}, first=far)
+    verdict = gate(found, mostly(1, n=4000, arms=3), QUICK)
+    told = row(verdict, "first release, persona/0")
+    assert told.status == "skipped"
+    assert "too far from the first release" in told.note
+    assert "first release, persona/0" not in verdict.too_little_data
 
 
 def silent_where(hidden, *, log):

@@ -36,6 +36,16 @@ def test_a_row_fails_when_another_reading_of_silence_turns_it():
     assert short.needed_share == pytest.approx(2.4865**2)
 
 
+def test_the_chance_of_passing_by_what_is_true():
+    row = a_row(stderr=0.02, bound=-0.02, group="persona/dry")
+    assert row.chance(-0.02) == pytest.approx(0.05, abs=1e-4)
+    assert row.chance(-0.02 + (1.6449 + 0.8416) * 0.02) == pytest.approx(0.8, abs=1e-4)
+    unsure = a_row(stderr=0.02, bound=-0.02, silence={"at worst": Gain(0.0, 0.04, -0.06, 0.06)})
+    assert unsure.chance(0.05) < row.chance(0.05)
+    assert a_row(stderr=0.0).chance(0.01) == 1.0
+    assert Row("groups", "dr", "skipped", n=0, users=0, ess=0.0).chance(0.0) is None
+
+
 def test_the_share_of_data_needed_by_hand():
     # (1.6449 + .8416)^2 * (.02 / .02)^2 = 6.18 times the data.
     assert a_row().needed_share == pytest.approx(2.4865**2)
