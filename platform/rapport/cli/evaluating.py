@@ -186,6 +186,51 @@ def personas(
     _tell(result, as_json=json_)
 
 
+@evaluate_app.command(
+    epilog="Example: rapport evaluate changes --data langfuse_export --format langfuse"
+)
+@plainly
+def changes(
+    data: Annotated[Path, typer.Option("--data", help="File or folder of somebody's log.")],
+    format_: Annotated[str, typer.Option("--format", help="As for rapport ingest.")],
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="YAML file of lines `our field: their column`.")
+    ] = None,
+    purposes: Annotated[
+        str | None, typer.Option("--purposes", help="Comma-separated; default: the tenant's.")
+    ] = None,
+    release: ReleaseOption = None,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, help="Most minutes spent on reading replies.")
+    ] = 10.0,
+    tenant: TenantOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Say what would change if the release answered this log; nothing is deployed or written.
+
+    How often another kind of reply would be drawn, by persona, and what that may earn; which kinds
+    the log shows; what it lacks. Works without a release, too, and tells less.
+    """
+    from rapport.config import resolve
+    from rapport.measuring.changes import measure_changes
+    from rapport.measuring.released import released
+    from rapport.pipeline.settings import IngestConfig
+
+    sets = [f"format={format_}", f"tenant={tenant}", *_purposes(purposes)]
+    flags = {"home": home, "paths": [str(data)], **({"mapping": mapping} if mapping else {})}
+    opened = Home(home, make=False)
+    config = resolve(IngestConfig, sets=sets, flags=flags)
+    with working("evaluate changes", None):
+        chosen = released(opened, release)
+        result = measure_changes(config, opened, chosen, seconds=30 * minutes)
+    _tell(result, as_json=json_)
+
+
+def _purposes(stated: str | None) -> list[str]:
+    return [f"purposes=[{stated}]"] if stated else []
+
+
 @evaluate_app.command(epilog="Example: rapport evaluate lm --data esconv")
 @plainly
 def lm(

@@ -31,6 +31,11 @@ class Released:
         """Alias and id."""
         return f"{self.manifest.alias} ({self.manifest.release_id})"
 
+    @property
+    def encoder_uri(self) -> str:
+        """URI of the text encoder it was made with."""
+        return self._uri(ENCODING, "encoder")
+
     def text_encoder(self) -> TextEncoder:
         """The text encoder it was made with.
 
@@ -38,7 +43,7 @@ class Released:
             ModelError: It cannot be had.
             BrokenReleaseError: What is called so now has other weights.
         """
-        uri = self._uri(ENCODING, "encoder")
+        uri = self.encoder_uri
         encoder = load_encoder(uri)
         self._check(ENCODING, uri, encoder.encoder_id)
         return encoder

@@ -26,7 +26,7 @@ def ingest_logs(config: IngestConfig) -> dict[str, Any]:
         ConfigError: Nothing of the input could be read; what it holds lies in quarantine.
     """
     home = Home(config.home)
-    found = _ingested(config, lake_of(config), secret=home.secret())
+    found = ingested(config, lake_of(config), secret=home.secret())
     if found.get("unread"):
         reasons = ", ".join(f"{reason} ({n})" for reason, n in [*found["reasons"].items()][:3])
         raise ConfigError("paths", _shown(config.paths), f"{found['note']}; quarantined: {reasons}")
@@ -41,13 +41,14 @@ def preview_logs(config: IngestConfig) -> dict[str, Any]:
     """
     with scratch_folder(Path(tempfile.gettempdir()), "rapport-preview-") as folder:
         lake = Lake(folder / "lake")
-        found = _ingested(config, lake, secret=secrets.token_bytes(32))
+        found = ingested(config, lake, secret=secrets.token_bytes(32))
         purpose = (config.purposes or ("serve",))[0]
         rows = lake.scan("turns", purpose=purpose).select(_SHOWN).head(SHOWN_ROWS).collect()
     return {**found, "turns": rows.to_dicts()}
 
 
-def _ingested(config: IngestConfig, lake: Lake, *, secret: bytes) -> dict[str, Any]:
+def ingested(config: IngestConfig, lake: Lake, *, secret: bytes) -> dict[str, Any]:
+    """Ingest into a lake, with users hashed by this secret; returns the counts and a note."""
     policy = policy_of(load_tenants(Home(config.home, make=False).tenants), config.tenant)
     counts = ingest(
         config.format,

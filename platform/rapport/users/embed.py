@@ -111,9 +111,8 @@ def embed_users(
     Raises:
         TooLittleDataError: No message may be embedded.
     """
-    turns, missing = _counts(lake, encoder_id, settings.tenant)
-    embedded = _append_missing(
-        lake, missing, stream=stream, encoder_id=encoder_id, settings=settings
+    turns, missing, embedded = embed_missing(
+        lake, stream=stream, encoder_id=encoder_id, settings=settings
     )
     updated = update_states(
         lake,
@@ -134,6 +133,21 @@ def embed_users(
         fitted=updated.fitted,
     )
     return updated.kept.encoder, counts
+
+
+def embed_missing(
+    lake: Lake, *, stream: Stream, encoder_id: str, settings: EmbedSettings
+) -> tuple[int, int, int]:
+    """Bring `turn_embeddings` alone up to date, as `embed_users` does.
+
+    Returns:
+        Turns that may be embedded, those that had no vector, and those that have one now.
+    """
+    turns, missing = _counts(lake, encoder_id, settings.tenant)
+    embedded = _append_missing(
+        lake, missing, stream=stream, encoder_id=encoder_id, settings=settings
+    )
+    return turns, missing, embedded
 
 
 def missing_turns(lake: Lake, *, encoder_id: str, tenant: str = "default") -> int:
