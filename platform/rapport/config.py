@@ -26,7 +26,7 @@ train_adapters train_policy evaluate_release promote_release compact_lake
 SECTIONS = frozenset({"serve", *_JOBS.split()})
 """Tables of rapport.toml that are for one configuration alone."""
 _NAMES = """
-actors base_model batch_tokens budget_s budget_scale cache candidate checkpoint_s chunk_rows
+actors base_model batch_tokens budget_s budget_scale cache candidate card checkpoint_s chunk_rows
 confidence config cpus data deadline_s device encoder examples explore fit_users format gate
 gateway grace_hours grace_s half_life_days held_texts held_turns home k lake language_model
 lease_s least_files limits mapping mode offline pairs paths persona_model persona_tokens poll_s

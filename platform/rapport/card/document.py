@@ -13,6 +13,8 @@ from rapport.release_manifest import CARD
 VERSION = 1
 """Of the layout of `card.json`; raised when a field changes its meaning or goes."""
 Status = Literal["passed", "refused", "too little data", "not measured"]
+ADAPTER = "adapter/"
+"""Start of the group of a line about an adapter."""
 _WORST_FIRST: tuple[Status, ...] = ("refused", "too little data", "not measured", "passed")
 Question = Literal["helps", "harms"]
 

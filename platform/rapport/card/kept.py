@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,3 @@ def about_of(**facts: object) -> str:
     """sha256 over all that a measurement depends on."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def adapters_id(folder: Path, reports: Mapping[str, object]) -> str:
-    """sha256 over a release's adapters: the weights of those that were trained."""
-    whole = hashlib.sha256()
-    for name in sorted(reports):
-        for file in sorted((folder / name).glob("*")):
-            whole.update(f"{name}/{file.name}\x00".encode() + file.read_bytes())
-    return whole.hexdigest()

@@ -9,6 +9,7 @@ import polars as pl
 
 from rapport.affect.scorers import load_scorer
 from rapport.card.document import (
+    ADAPTER,
     AdapterVerdict,
     Card,
     Lineage,
@@ -28,7 +29,6 @@ from rapport.release import Origin
 from rapport.release_manifest import CARD
 from rapport.scratch import replace_text
 
-_ADAPTER = "adapter/"
 _LICENCES = {
     "simulation": "Apache-2.0, made by this library's simulator",
     "esconv": "CC BY-NC 4.0: not for commercial use",
@@ -100,8 +100,8 @@ def adapter_verdicts(sections: Sequence[Section]) -> dict[str, AdapterVerdict]:
     reasons: dict[str, list[str]] = {}
     for section in sections:
         for line in section.lines:
-            if line.group.startswith(_ADAPTER):
-                found = reasons.setdefault(line.group.removeprefix(_ADAPTER), [])
+            if line.group.startswith(ADAPTER):
+                found = reasons.setdefault(line.group.removeprefix(ADAPTER), [])
                 if line.status == "refused":
                     found.append(f"{section.name}: {line.note or line.metric}")
     return {

@@ -11,7 +11,7 @@ from rapport.cli.printing import console, print_rows
 from rapport.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rapport.card.document import Card, Line
+    from rapport.card.document import Card, Line, Section
 
 
 @plainly
@@ -32,7 +32,7 @@ def card(
     from rapport.card.document import read_card, to_text
     from rapport.release_manifest import CARD_PAGE
 
-    folder = _judged(home, name)
+    folder = judged_folder(home, name)
     found = read_card(folder)
     if found is None:
         remedy = "it was judged before there were cards: rapport run evaluate_release --force"
@@ -63,6 +63,13 @@ def print_card(found: "Card") -> None:
         console().print(f"  - {sentence}", highlight=False)
 
 
+def print_section(found: "Section") -> None:
+    """Print one section with every number."""
+    print_rows([_row(line) for line in found.lines], title=f"{found.title} {found.status}")
+    for said in (found.reason, *found.notes):
+        console().print(said, highlight=False)
+
+
 def _row(line: "Line") -> dict[str, object]:
     return {
         "of": line.group,
@@ -75,7 +82,13 @@ def _row(line: "Line") -> dict[str, object]:
     }
 
 
-def _judged(home: Path, name: str | None) -> Path:
+def judged_folder(home: Path, name: str | None) -> Path:
+    """Folder of the release or candidate of a name, else of the release that serves.
+
+    Raises:
+        UnknownNameError: None is called so.
+        ConfigError: None serves.
+    """
     from rapport.pipeline.ports import newest_candidate
     from rapport.release import current, find
 

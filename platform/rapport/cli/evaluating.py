@@ -260,6 +260,81 @@ def lm(
     _tell(result, as_json=json_)
 
 
+@evaluate_app.command(epilog="Example: rapport evaluate ladder --data esconv --limit 60")
+@plainly
+def ladder(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Dialogues to measure on; default: simulated ones."),
+    ] = None,
+    release: ReleaseOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=20, help="Most messages, drawn at random.")
+    ] = 100,
+    tenant: TenantOption = "default",
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Answer held-out people's messages with ever more of a release, and compare blind.
+
+    The rungs: the base model, our prompt, exemplars and the persona's card, the persona's adapter,
+    and the whole release. About five seconds a message; what is found goes into the next card.
+    """
+    from rapport.card.trying import try_ladder
+    from rapport.measuring.released import released
+
+    opened = _existing(home)
+    chosen = released(opened, release)
+    if chosen is None:
+        remedy = "none serves in this home: make one with rapport demo or rapport run, or --home"
+        raise ConfigError("--release", None, remedy)
+    with working("evaluate ladder", None):
+        result = try_ladder(data, opened, chosen, tenant=tenant, limit=limit)
+    _tell(result, as_json=json_)
+
+
+@evaluate_app.command("card", epilog="Example: rapport evaluate card --full")
+@plainly
+def card_(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="Release or candidate; default: the one that serves."),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Ask every question, and tempt it: two minutes an adapter on two cores."
+        ),
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Measure what a card says of the adapters' truth and conduct; the next card takes it up.
+
+    Without --full 40 questions are asked, which refuses only what is beyond doubt. A release that
+    serves keeps the card it was judged with: rapport run evaluate_release --force judges again.
+    """
+    from rapport.card.conduct import measured
+    from rapport.cli.carding import judged_folder, print_section
+    from rapport.config import JobConfig, resolve
+    from rapport.models import pull
+    from rapport.pipeline.settings import CardSettings
+
+    folder = judged_folder(home, name)
+    asked = CardSettings(boundaries=True) if full else CardSettings(questions=40)
+    model = pull(resolve(JobConfig, flags={"home": home}).language_model)
+    with working("evaluate card", None):
+        found = measured(_existing(home), folder, model, asked)
+    if not found:
+        raise ConfigError("card", folder.name, "it holds no adapters: there is nothing to ask")
+    if json_:
+        told = [section.model_dump(mode="json") for section in found]
+        show({"release": folder.name, "sections": told}, as_json=True)
+        return
+    for section in found:
+        print_section(section)
+
+
 def _existing(home: Path) -> Home:
     """Open a home to look into; makes none."""
     opened = Home(home, make=False)

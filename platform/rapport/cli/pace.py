@@ -17,7 +17,7 @@ USUAL: Mapping[str, tuple[float, Grows]] = {
     "train_scorers": (11, "not"),
     "train_adapters": (160, "budget"),
     "train_policy": (30, "budget"),
-    "evaluate_release": (11, "log"),
+    "evaluate_release": (60, "not"),
     "the gate catches harm": (8, "log"),
     "promote_release": (5, "not"),
     "serve until ready": (26, "not"),

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from rapport.bounds import CHUNK_ROWS, FIT_USERS, HELD_TEXTS, HELD_TURNS
-from rapport.config import Device, JobConfig
+from rapport.config import Config, Device, JobConfig
 from rapport.evaluation.verdict import GateSettings
 from rapport.language.settings import Curriculum, PromptSettings, TrainingSettings
 from rapport.users.encoder import HALF_LIFE_DAYS
@@ -130,12 +130,26 @@ class TrainPolicyConfig(JobConfig):
     """Settings and behaviour to train with, in place of a search; a release records its own."""
 
 
+class CardSettings(Config):
+    """What is asked for the empathy card, which takes time."""
+
+    questions: int = Field(default=200, ge=0)
+    """Questions with checkable answers, each in three frames: about 40 s an adapter for all 200
+    with the bundled model on two cores. Fewer than all are a first look, which refuses only what
+    is beyond doubt; 0 asks none."""
+    boundaries: bool = False
+    """Whether tempting situations are answered too: about a minute an adapter."""
+    seconds: float = Field(default=600.0, gt=0)
+    """After these no further adapter is asked; those left say so on the card."""
+
+
 class EvaluateConfig(JobConfig):
     """What `evaluate_release` judges, and how strictly."""
 
     candidate: str | None = None
     """Id of a candidate; none takes the newest."""
     gate: GateSettings = GateSettings()
+    card: CardSettings = CardSettings()
 
 
 class PromoteConfig(JobConfig):

@@ -94,13 +94,34 @@ class OpenRelease:
         texts = [text for role, text in said if role == "user"]
         vectors = self.encoder.encode(texts)
         case = self._situation(texts, vectors, agent=agent, turn=len(said))
-        names = self.personas.names
-        order = np.argsort(-case.posterior[0], kind="stable")
-        personas = {names[i]: float(case.posterior[0, i]) for i in order}
+        personas = _ordered(self.personas.names, case.posterior[0])
         if any(verdict.kind == "crisis" for verdict in self.guard.check_inputs(texts)):
             return Ranking((), personas, crisis=True)
         fit = np.ones(len(candidates)) if nlp is None else np.asarray(nlp, dtype=np.float64)
         return Ranking(self._options(case, candidates, fit, agent=agent), personas)
+
+    def arms(
+        self, conversation: str | Messages, *, agent: str = DEFAULT_AGENT
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """What kind of reply the policy would give a newcomer, nothing left to chance beyond it.
+
+        Returns:
+            Probability of each served arm, and of each persona, likeliest first; both as serving
+            has them where it may not explore.
+
+        Raises:
+            DataError: The conversation does not end in a user's message.
+            UnknownNameError: There is no such agent.
+        """
+        said = spoken(_messages(conversation))
+        if not said or said[-1][0] != "user":
+            raise DataError("the conversation has no last message of a user", "end it in one")
+        texts = [text for role, text in said if role == "user"]
+        case = self._situation(texts, self.encoder.encode(texts), agent=agent, turn=len(said))
+        scores = self.policy.decide(case, explore=np.array([False]))
+        served = [arm.name for arm in load_menu(agent).served]
+        chance = scores.probability[0, self.policy.layout.arm_index(served)]
+        return _ordered(served, chance), _ordered(self.personas.names, case.posterior[0])
 
     def _situation(
         self, texts: Sequence[str], vectors: NDArray[np.float32], *, agent: str, turn: int
@@ -190,6 +211,11 @@ def open_release(path: Path | str, *, encoder: TextEncoder | None = None) -> Ope
         affect=load_scorer(trained, encoder_id=encoder.encoder_id),
         guard=Guard(encoder),
     )
+
+
+def _ordered(names: Sequence[str], chance: NDArray[np.float64]) -> dict[str, float]:
+    """Names with their probabilities, likeliest first."""
+    return {names[i]: float(chance[i]) for i in np.argsort(-chance, kind="stable")}
 
 
 def _messages(conversation: str | Messages) -> Messages:

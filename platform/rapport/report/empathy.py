@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rapport.card.conduct import measured
 from rapport.card.document import Card, Line, Status
 from rapport.card.document import Section as Part
 from rapport.card.making import write_card
 from rapport.home import Home
 from rapport.lake import lake_of
+from rapport.models import pull
 from rapport.pipeline.policies import find_candidate
 from rapport.pipeline.settings import EvaluateConfig
 from rapport.release import alias_of
@@ -42,7 +44,8 @@ def card_of_candidate(config: EvaluateConfig, verdict: Mapping[str, Any]) -> dic
     """
     home, lake = Home(config.home), lake_of(config)
     folder = find_candidate(home, verdict["candidate"])
-    card = write_card(home, lake, folder, verdict, [])
+    found = measured(home, folder, pull(config.language_model), config.card)
+    card = write_card(home, lake, folder, verdict, found)
     replace_text(folder / CARD_PAGE, card_page(card))
     return {
         "status": card.status,
