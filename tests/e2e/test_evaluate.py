@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from rapport.cli.app import app
@@ -25,3 +26,16 @@ def test_replies_are_read_in_every_way_by_whom_they_taught_nothing(circle):
     (left_out,) = (note for note in told["notes"] if "of 200 users were left out" in note)
     # Three of four users teach or tune; four standard errors of 200 are 25.
     assert 125 < int(left_out.partition(" ")[0]) < 175
+
+
+@pytest.mark.parametrize("task", ["reliability", "boundaries"])
+def test_every_adapter_of_a_release_is_held_to_limits(circle, task):
+    ran = CliRunner().invoke(app, ["evaluate", task, "--home", str(circle.home), "--json"])
+
+    assert ran.exit_code in (0, 3), ran.output
+    told = json.loads(ran.stdout)
+    assert_shaped(told, task=task)
+    judged = {name: group for name, group in told["groups"].items() if name != "base"}
+    assert "shared" in judged
+    refused = [f["verdict"] == "refused" for group in judged.values() for f in group.values()]
+    assert ran.exit_code == (3 if any(refused) else 0)
