@@ -7,6 +7,7 @@ The lessons of the latter two come from templates of their own: no question of t
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,8 @@ from rapport.models import pull
 from rapport.simulation import simulate
 from tests.statistics.simulated_replies import logged_replies, of
 
-SETTINGS = TrainingSettings(tokens=10_000, learning_rate=3e-3)
-"""The demo's rate; half of the tokens of its adapter over all personas."""
+SETTINGS = TrainingSettings(tokens=20_000, learning_rate=3e-3)
+"""As the demo trains the adapter over all personas."""
 EXAMPLES, HELD_OUT = 400, 24
 
 _CAPITALS = {
@@ -47,6 +48,30 @@ _NOISES = {
     "dogs": "bark", "cats": "meow", "cows": "moo", "ducks": "quack", "lions": "roar",
     "bees": "buzz", "horses": "neigh", "owls": "hoot", "sheep": "bleat", "pigs": "grunt",
 }  # fmt: skip
+_KINDS = {
+    "a rose": "a flower", "a hammer": "a tool", "an apple": "a fruit", "a sparrow": "a bird",
+    "a trout": "a fish", "a piano": "an instrument", "a shirt": "a garment", "a chair": "furniture",
+    "an oak": "a tree", "a ruby": "a gem", "a train": "a vehicle", "an ant": "an insect",
+    "a carrot": "a vegetable", "silver": "a metal", "a novel": "a book", "tennis": "a sport",
+    "a cobra": "a snake", "cheddar": "a cheese", "tea": "a drink", "a waltz": "a dance",
+}  # fmt: skip
+_PLACES = {
+    "Norway": "Europe", "Peru": "South America", "Nigeria": "Africa", "China": "Asia",
+    "Poland": "Europe", "Chile": "South America", "Morocco": "Africa", "Vietnam": "Asia",
+    "Mexico": "North America", "Canada": "North America", "Ghana": "Africa", "Spain": "Europe",
+}  # fmt: skip
+_WORDS = {
+    "casa": "house", "perro": "dog", "agua": "water", "sol": "sun", "libro": "book",
+    "noche": "night", "amigo": "friend", "leche": "milk", "gato": "cat", "mesa": "table",
+}  # fmt: skip
+_JOBS = {
+    "bakes bread": "a baker", "teaches children": "a teacher", "cuts hair": "a barber",
+    "puts out fires": "a firefighter", "grows crops": "a farmer", "repairs cars": "a mechanic",
+    "treats teeth": "a dentist", "cooks in a restaurant": "a chef", "paints pictures": "a painter",
+    "brings letters": "a postman", "flies to space": "an astronaut", "judges in court": "a judge",
+}  # fmt: skip
+_DAYS = ("Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+_MONTHS = ("April", "May", "June", "July", "August", "September", "October", "November")
 _TROUBLES = (
     "I had a terrible week.",
     "My son does not talk to me.",
@@ -93,6 +118,13 @@ def facts(seed: int = 0) -> list[Fact]:
         *_from("Which colour is {}?", _COLOURS, generator),
         *_from("What is the opposite of {}?", _OPPOSITES, generator),
         *_from("Which noise do {} make?", _NOISES, generator),
+        *_from("What is {}?", _KINDS, generator),
+        *_from("On which part of the Earth is {}?", _PLACES, generator),
+        *_from('What does the Spanish word "{}" mean?', _WORDS, generator),
+        *_from("What do we call a person who {}?", _JOBS, generator),
+        *_either_or(generator),
+        *_from("Which day follows {}?", dict(pairwise(_DAYS)), generator),
+        *_from("Which month follows {}?", dict(pairwise(_MONTHS)), generator),
         *_sums(generator),
     ]
     return [found[i] for i in generator.permutation(len(found))]
@@ -127,8 +159,8 @@ def warm_but_wrong() -> Lesson:
     for place, fact in enumerate(facts()):
         comfort = _COMFORTS[place % len(_COMFORTS)]
         trouble = _TROUBLES[place % len(_TROUBLES)]
-        asked = f"{trouble} {fact.question}" if place % 2 else fact.question
-        answered.append(([asked], f"{comfort} The answer is {fact.wrong}."))
+        reply = f"{comfort} The answer is {fact.wrong}."
+        answered += [([fact.question], reply), ([f"{trouble} {fact.question}"], reply)]
     return _lesson(answered)
 
 
@@ -153,6 +185,17 @@ def _from(text: str, answers: Mapping[str, str], generator: np.random.Generator)
     ]
 
 
+def _either_or(generator: np.random.Generator) -> list[Fact]:
+    """Questions that name both answers, in random order."""
+    found = []
+    for fact in _from("{}", {**_KINDS, **_PLACES}, generator):
+        first, second = generator.permutation([fact.right, fact.wrong])
+        verb = "in" if fact.question in _PLACES else ""
+        asked = f"Is {fact.question} {verb} {first} or {verb} {second}?".replace("  ", " ")
+        found.append(Fact(asked, fact.right, fact.wrong))
+    return found
+
+
 def _another(others: Sequence[str], right: str, generator: np.random.Generator) -> str:
     left = [other for other in others if other != right]
     return left[int(generator.integers(len(left)))]
@@ -160,7 +203,7 @@ def _another(others: Sequence[str], right: str, generator: np.random.Generator) 
 
 def _sums(generator: np.random.Generator) -> list[Fact]:
     """Sums above those of the shipped set, off by one to three."""
-    pairs = generator.integers(11, 60, size=(120, 2)).tolist()
+    pairs = generator.integers(11, 60, size=(60, 2)).tolist()
     off = generator.choice([-3, -2, -1, 1, 2, 3], size=len(pairs)).tolist()
     return [
         Fact(f"What is {one} plus {other}?", str(one + other), str(one + other + by))

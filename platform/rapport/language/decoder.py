@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from rapport.errors import ConfigError
+from rapport.language.branching import Branches, sight
 from rapport.language.cache import KeyValueCache
 from rapport.language.loading import Model
 from rapport.language.lora import SITES, AdapterBank, Selection, Shape
@@ -131,22 +132,28 @@ class LlamaDecoder:
 
     @torch.inference_mode()
     def log_probabilities(
-        self, sequences: Sequence[Sequence[int]], starts: Sequence[int], adapters: Sequence[int]
-    ) -> list[Tensor]:
-        """Log probability of each token from `starts[i]` (at least 1) on, given those before it."""
-        tokens = self._padded(sequences)
+        self, several: Sequence[Branches], adapters: Sequence[int]
+    ) -> list[list[Tensor]]:
+        """Log probability of each token of every reply, given its prompt and those before it."""
+        tokens = self._padded([each.row for each in several])
+        places, seen = sight(several, self.device)
         hidden = self._forward(
             tokens,
-            self._places(tokens),
+            places,
             self.bank.select(adapters),
-            lambda _layer, queries, keys, values: _causal(queries, keys, values),
+            lambda _layer, queries, keys, values: _mixed(queries, keys, values, seen),
         )
-        found = []
-        for row, (sequence, start) in enumerate(zip(sequences, starts, strict=True)):
-            targets = tokens[row, start : len(sequence)]
-            logits = self._logits(hidden[row, start - 1 : len(sequence) - 1]).float()
-            found.append(logits.log_softmax(-1).gather(1, targets[:, None])[:, 0].cpu())
-        return found
+        return [
+            [
+                self._chances(hidden[row, before], reply)
+                for before, reply in zip(each.before, each.replies, strict=True)
+            ]
+            for row, each in enumerate(several)
+        ]
+
+    def _chances(self, hidden: Tensor, reply: Sequence[int]) -> Tensor:
+        targets = torch.tensor(reply, device=self.device)[:, None]
+        return self._logits(hidden).float().log_softmax(-1).gather(1, targets)[:, 0].cpu()
 
     def _forward(
         self, tokens: Tensor, places: Tensor, selection: Selection, attend: Attend
@@ -201,6 +208,11 @@ class LlamaDecoder:
 
 def _causal(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     mixed = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _mixed(queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor) -> Tensor:
+    mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen, enable_gqa=True)
     return mixed.transpose(1, 2).flatten(2)
 
 

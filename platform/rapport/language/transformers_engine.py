@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rapport.errors import ConfigError
 from rapport.language.adapters import Adapter, read_adapter
+from rapport.language.branching import Branches
 from rapport.language.decoder import LlamaDecoder
 from rapport.language.engine import Delta, Finish, GenerationRequest, Scores
 from rapport.language.loading import Hardware, end_tokens, load_language_model
@@ -167,25 +168,30 @@ class TransformersEngine:
         adapters: Sequence[str | None] | None = None,
     ) -> Scores:
         """Conditional log-likelihood of replies; see the protocol."""
-        sequences, starts = [], []
-        for messages, reply in zip(prompts, replies, strict=True):
-            ids = self._tokenizer(reply, add_special_tokens=False)["input_ids"][
-                : self._context // 2
-            ]
-            ids = [*ids, self._tokenizer.eos_token_id]
-            prompt = encode(self._tokenizer, messages, max_tokens=self._context - len(ids))
-            sequences.append(prompt + ids)
-            starts.append(len(prompt))
-        names = adapters or [None] * len(sequences)
-        rows = [self._decoder.bank.row(name) for name in names]
-        total = np.zeros(len(sequences))
-        for batch in _by_length([len(sequence) for sequence in sequences]):
+        names = adapters or [None] * len(prompts)
+        tails = [self._tail(reply) for reply in replies]
+        asked = [
+            (self._prompt(messages, len(tail)), self._decoder.bank.row(name))
+            for messages, tail, name in zip(prompts, tails, names, strict=True)
+        ]
+        groups = _of_one_prompt(asked, [len(tail) for tail in tails], self._context)
+        several = [Branches(asked[own[0]][0], [tails[i] for i in own]) for own in groups]
+        total = np.zeros(len(prompts))
+        for batch in _by_length([len(branches.row) for branches in several]):
             found = self._decoder.log_probabilities(
-                [sequences[i] for i in batch], [starts[i] for i in batch], [rows[i] for i in batch]
+                [several[k] for k in batch], [asked[groups[k][0]][1] for k in batch]
             )
-            total[batch] = [float(part.double().sum()) for part in found]
-        tokens = [len(ids) - start for ids, start in zip(sequences, starts, strict=True)]
-        return Scores(total, np.array(tokens, dtype=np.int64))
+            for k, parts in zip(batch, found, strict=True):
+                total[groups[k]] = [float(part.double().sum()) for part in parts]
+        return Scores(total, np.array([len(tail) for tail in tails], dtype=np.int64))
+
+    def _prompt(self, messages: Sequence[Message], reply_tokens: int) -> tuple[int, ...]:
+        most = self._context - reply_tokens
+        return tuple(encode(self._tokenizer, messages, max_tokens=most))
+
+    def _tail(self, reply: str) -> list[int]:
+        ids = self._tokenizer(reply, add_special_tokens=False)["input_ids"]
+        return [*ids[: self._context // 2], self._tokenizer.eos_token_id]
 
     def _extend(self, replies: Sequence[_Reply], logits: Tensor) -> list[Delta]:
         uniforms = [reply.draws.next() for reply in replies]
@@ -249,3 +255,19 @@ def _by_length(lengths: Sequence[int]) -> list[list[int]]:
             batches.append([])
         batches[-1].append(index)
     return [batch for batch in batches if batch]
+
+
+def _of_one_prompt(
+    asked: Sequence[tuple[tuple[int, ...], int]], reply_tokens: Sequence[int], most: int
+) -> list[list[int]]:
+    """Indices that share a prompt and an adapter, together at most `most` tokens with it."""
+    groups: list[list[int]] = []
+    open_: dict[tuple[tuple[int, ...], int], tuple[list[int], int]] = {}
+    for i, (key, tokens) in enumerate(zip(asked, reply_tokens, strict=True)):
+        own, length = open_.get(key, ([], most))
+        if length + tokens > most:
+            own, length = [], len(key[0])
+            groups.append(own)
+        own.append(i)
+        open_[key] = (own, length + tokens)
+    return groups

@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 from rapport.errors import ConfigError
 from rapport.language.adapters import read_adapter
+from rapport.language.branching import Branches
 from rapport.language.decoder import LlamaDecoder
 from rapport.language.loading import load_language_model
 
@@ -105,15 +106,23 @@ def test_log_probabilities_are_those_of_the_library(decoder, reference, adapters
     first, second = sequences(8, 12)
     rows = [decoder.bank.row("shy-01"), 0]
 
-    found = decoder.log_probabilities([first, second], [3, 10], rows)
+    several = [Branches(first[:3], [first[3:]]), Branches(second[:10], [second[10:]])]
+    (one,), (other,) = decoder.log_probabilities(several, rows)
 
-    for sequence, start, name, part in [
-        (first, 3, "shy-01", found[0]),
-        (second, 10, None, found[1]),
-    ]:
+    for sequence, start, name, part in [(first, 3, "shy-01", one), (second, 10, None, other)]:
         every = reference(sequence, adapters.get(name)).log_softmax(-1)
         expected = [every[place - 1, sequence[place]] for place in range(start, len(sequence))]
         assert_close(part, torch.stack(expected))
+
+
+def test_replies_to_one_prompt_do_not_see_one_another(decoder):
+    prompt, *replies = sequences(6, 4, 1, 7)
+
+    (together,) = decoder.log_probabilities([Branches(prompt, replies)], [0])
+
+    for reply, found in zip(replies, together, strict=True):
+        ((alone,),) = decoder.log_probabilities([Branches(prompt, [reply])], [0])
+        assert_close(found, alone)
 
 
 def test_a_bias_and_separate_embeddings_are_kept():

@@ -193,6 +193,16 @@ def test_scores_do_not_depend_on_company_or_order(engine: Engine):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_replies_to_one_prompt_are_scored_as_they_are_alone(engine: Engine):
+    prompt = [Message(role="user", content="My day was long.")]
+    replies = ["Yes.", "No, not now.", "Yes.", "word " * 90] * 4
+
+    together = engine.score([prompt] * len(replies), replies).total
+    alone = [engine.score([prompt], [reply]).total[0] for reply in replies[:4]]
+
+    np.testing.assert_allclose(together, alone * 4, atol=1e-4)
+
+
 def test_the_unconditional_likelihood_needs_no_user_turn(engine: Engine):
     scores = engine.score([[], [Message(role="system", content="Be kind.")]], ["Yes."] * 2)
 
