@@ -2,7 +2,8 @@
 
     python -m jobs.promote_release --home .rapport
 
-A refused policy is replaced by the incumbent's and the rest is published; the exit code is then 3.
+A canary under way is looked at first, and nothing else is promoted until it ends. A refused policy
+is replaced by the incumbent's and the rest is published; the exit code is then 3.
 """
 
 import sys
@@ -14,9 +15,9 @@ from rapport.pipeline.settings import PromoteConfig
 
 def promote_release(config: PromoteConfig) -> Result:
     """Publish what was judged and let it serve."""
-    from rapport.pipeline import promotion
+    from rapport.pipeline import canaries
 
-    return promotion.promote_release(config)
+    return canaries.promote_release(config)
 
 
 JOB = Job(

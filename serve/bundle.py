@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rapport.affect.strategy import StrategyScorer
 from rapport.arms import Menu, load_menu
+from rapport.canaries import Canary, running
 from rapport.errors import RapportError
 from rapport.language.adapters import find_adapters
 from rapport.language.discriminator import ReplyDiscriminator
@@ -14,12 +15,14 @@ from rapport.language.library import Library
 from rapport.language.settings import PromptSettings
 from rapport.personas.cards import told_to_a_model
 from rapport.personas.model import PersonaModel
+from rapport.policy.control import in_control
 from rapport.policy.features import Layout
 from rapport.policy.policy import NOBODY, Policy, uniform_policy
 from rapport.release import current, verify
 from rapport.users.encoder import UserEncoder
 
 from .judging import MISSING
+from .records import Party
 from .router import PersonaRouter
 
 SHARED = "shared"
@@ -120,47 +123,120 @@ def load_bundle(folder: Path | None) -> Bundle:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A release that CURRENT names and that does not serve."""
+    """A release that CURRENT or CANARY names and that does not serve."""
 
     release_id: str
     reason: str
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A release that is tried, loaded, and the rules of the trial."""
+
+    canary: Canary
+    bundle: Bundle
+
+    def answers(self, party: Party) -> bool:
+        """Whether it answers a party: one that may be tried on, not of control, dealt it by hash.
+
+        What its message says plays no part, so that all of a user's messages are answered alike.
+        """
+        may = party.allows("experiment") and party.explorable and not party.protected
+        return may and not in_control(party.user_id) and self.canary.takes(party.user_id)
+
+
+_FAULTS = (RapportError, OSError, ValueError, KeyError, TypeError)
+
+
 class Bundles:
-    """The bundle that serves now. `refresh` swaps it when CURRENT has changed.
+    """The bundles that serve now. `refresh` swaps them when CURRENT or CANARY has changed.
 
     A release that cannot be loaded is refused, the old one keeps serving, and `refusal` says so
-    until CURRENT names another. Thread-safe; one look at a time.
+    until CURRENT names another; a canary that cannot be loaded answers nobody. Thread-safe; one
+    look at a time.
     """
 
     def __init__(self, releases: Path) -> None:
         self._releases, self._lock = releases, threading.Lock()
         self._whole = load_bundle(None)
+        self._tried: Tried | None = None
         self.refusal: Refusal | None = None
+        self.canary_refusal: Refusal | None = None
         self.refused = 0
         """How many releases were refused since the start."""
         self.now = self._whole
         """What serves: the release without what is switched off."""
+        self.tried: Tried | None = None
+        """What is tried beside it, without what is switched off."""
         self.refresh()
 
     def refresh(self) -> bool:
-        """Look at CURRENT once; True when another release serves now."""
+        """Look at CURRENT and CANARY once; True when another release serves now."""
         with self._lock:
-            name: str | None = None
-            try:
-                folder = current(self._releases)
-                name = folder.name if folder else None
-                if self.refusal and self.refusal.release_id == name:
-                    return False
-                self.refusal = None
-                if name == self._whole.release_id:
-                    return False
-                self._whole = load_bundle(folder)
-            except (RapportError, OSError, ValueError, KeyError, TypeError) as error:
-                self._refuse(name or str(getattr(error, "release_id", "")), str(error))
+            swapped = self._refresh_current()
+            self._refresh_canary()
+            return swapped
+
+    def _refresh_current(self) -> bool:
+        name: str | None = None
+        try:
+            folder = current(self._releases)
+            name = folder.name if folder else None
+            if self.refusal and self.refusal.release_id == name:
                 return False
-            self.now = self._whole.without(self.now.off)
-            return True
+            self.refusal = None
+            if name == self._whole.release_id:
+                return False
+            self._whole = load_bundle(folder)
+        except _FAULTS as error:
+            self._refuse(name or str(getattr(error, "release_id", "")), str(error))
+            return False
+        self.tried = None  # whatever was tried was tried against another release
+        self.now = self._whole.without(self.now.off)
+        return True
+
+    def _refresh_canary(self) -> None:
+        name = ""
+        try:
+            found = running(self._releases)
+            if found is not None and found.against != self._whole.release_id:
+                found = None
+            if found == (self._tried and self._tried.canary):
+                self.tried = self._switched()
+                return
+            name = found.release if found else ""
+            if self.canary_refusal and found and self.canary_refusal.release_id == name:
+                return
+            self._tried = None
+            if found is not None:
+                self._tried = Tried(found, load_bundle(self._releases / name))
+            self.canary_refusal = None
+        except _FAULTS as error:
+            self._tried, self.canary_refusal = None, Refusal(name, str(error))
+        self.tried = self._switched()
+
+    def _switched(self) -> Tried | None:
+        tried = self._tried
+        return tried and replace(tried, bundle=tried.bundle.without(self.now.off))
+
+    def dealt(self, party: Party, *, upstream: str | None = None) -> Bundle:
+        """The bundle that answers a party: what serves, or what is tried.
+
+        Args:
+            party: Who is talking.
+            upstream: Model of the upstream that writes; a release made for another is not tried.
+        """
+        now, tried = self.now, self.tried
+        if tried is None or not tried.answers(party):
+            return now
+        fits = upstream is None or tried.bundle.prompt.upstream_model == upstream
+        return tried.bundle if fits else now
+
+    @property
+    def shadow(self) -> Bundle | None:
+        """The release that is tried on nobody, only beside the one that serves."""
+        tried = self.tried
+        return tried.bundle if tried and not tried.canary.share else None
 
     def switch(self, off: Set[tuple[str, str]]) -> bool:
         """Serve without what is switched off; True when that changed anything."""
@@ -168,6 +244,7 @@ class Bundles:
             if off == self.now.off:
                 return False
             self.now = self._whole.without(off)
+            self.tried = self._switched()
             return True
 
     def _refuse(self, release_id: str, reason: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 from fastapi import FastAPI, Request, Response
@@ -17,7 +18,7 @@ from rapport.store import Store
 
 from .actions import RankRequest, for_agent
 from .answer import Answer
-from .bundle import Bundles
+from .bundle import Bundles, Refusal
 from .doors import Doors
 from .edge import Edge
 from .errors import on_http_error, on_serving_error, on_validation_error
@@ -121,7 +122,8 @@ class Gateway:
         body = {
             "status": "not_ready" if failing else "ready",
             "release_id": bundles.now.release_id,
-            "refused": _refusal(bundles),
+            "refused": _refusal(bundles.refusal),
+            "canary": _tried(bundles),
             "failing": failing,
         }
         return JSONResponse(body, status_code=503 if failing else 200)
@@ -220,9 +222,16 @@ class EventStream(StreamingResponse):
                     await close()
 
 
-def _refusal(bundles: Bundles) -> dict[str, str] | None:
-    found = bundles.refusal
+def _refusal(found: Refusal | None) -> dict[str, str] | None:
     return {"release_id": found.release_id, "reason": found.reason} if found else None
+
+
+def _tried(bundles: Bundles) -> dict[str, Any] | None:
+    found, refused = bundles.tried, bundles.canary_refusal
+    if found is not None:
+        return {"release_id": found.canary.release, "share": found.canary.share, "reason": None}
+    told = _refusal(refused)
+    return {**told, "share": 0.0} if told else None
 
 
 def _backlog(store: Store) -> tuple[dict[str, int], float]:

@@ -8,7 +8,7 @@ from rapport.errors import ServingError
 from rapport.governance.guard import crisis_reply
 from rapport.store import Store
 
-from .bundle import Bundles
+from .bundle import Bundle, Bundles
 from .errors import named
 from .parties import Parties
 from .plan import Plan
@@ -79,14 +79,15 @@ class Hearing:
             raise ServingError("messages: there is no user message with text", "messages")
         if asked.model not in self.model_names():
             raise ServingError(f"model {named(asked.model)} is not served; see /v1/models", "model")
-        bundle = self._bundles.now
         party = self._parties.party(tenant, asked, header_user)
         episode = self._parties.episode(party, asked)
         party = self._parties.settled(party, episode)
+        bundle = self._bundle(party, asked)
         reading = self._reader.read(asked.said)
         plan = Plan(
             asked=asked,
             bundle=bundle,
+            shadow=self._bundles.shadow,
             party=party,
             episode=episode,
             reading=reading,
@@ -97,6 +98,12 @@ class Hearing:
         if reading.verdict.kind == "crisis":
             return plan.in_crisis(crisis_reply(party.groups.get("jurisdiction")))
         return plan
+
+    def _bundle(self, party: Party, asked: ChatRequest) -> Bundle:
+        """The release that answers: a request that names persona or model gets what serves."""
+        if asked.model != "rapport":
+            return self._bundles.now
+        return self._bundles.dealt(party, upstream=self._upstream)
 
     def _preferences(self, party: Party) -> Mapping[str, str]:
         if not party.known or party.protected or not party.allows("memory"):

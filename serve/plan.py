@@ -36,6 +36,8 @@ class Plan:
     said: str
     base_model: str
     started: float
+    shadow: Bundle | None = None
+    """Release whose choice is logged beside the one that is served; it reaches nobody."""
     upstream: str | None = None
     """Model of the upstream that writes; none where the built-in engine does."""
     mode: DecisionMode = "observe"

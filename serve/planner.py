@@ -11,8 +11,9 @@ from rapport.policy.control import in_control
 from .minds import Mind, Minds
 from .plan import Plan
 from .records import DecisionMode, joined_reasons, now
-from .reranker import Reranker
+from .reranker import Draw, Reranker
 from .router import Route
+from .shadow import shadowed
 from .wire import Mode
 
 ARMS_OFF = "arms:off"
@@ -43,14 +44,19 @@ class Planner:
             mode = "rerank"
         if mode == "control":
             return replace(plan, mode="control", delivered="control")
-        draw = self._reranker.draw_arm(
-            plan.bundle, plan.case(), agent=plan.party.agent_id, explore=may_explore(plan)
-        )
-        plan = replace(plan, mode=mode, draw=draw)
+        plan = replace(plan, mode=mode, draw=self.drawn(plan))
         if mode == "observe":
             return plan
         delivered = "pinned" if ":" in plan.asked.model else "full"
         return adapted(replace(plan, delivered=delivered))
+
+    def drawn(self, plan: Plan) -> Draw:
+        """Draw an arm; where a shadow stands beside the release, its choice is noted."""
+        explore = may_explore(plan)
+        draw = self._reranker.draw_arm(
+            plan.bundle, plan.case(), agent=plan.party.agent_id, explore=explore
+        )
+        return shadowed(plan, draw, reranker=self._reranker, explore=explore)
 
     def recalled(self, plan: Plan) -> Plan:
         """Take in the message: what is remembered of the user, and which persona he is."""

@@ -118,8 +118,7 @@ class Ranks:
     def _arm_alone(self, plan: Plan) -> Plan:
         if plan.mode == "control":
             return replace(plan, delivered="control")
-        agent, explore = plan.party.agent_id, may_explore(plan)
-        draw = self._reranker.draw_arm(plan.bundle, plan.case(), agent=agent, explore=explore)
+        draw = self._exchanges.planner.drawn(plan)
         return replace(plan, draw=draw, delivered="full" if plan.mode == "rank" else plan.delivered)
 
     def _option(

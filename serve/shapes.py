@@ -24,12 +24,21 @@ class Refused(BaseModel):
     reason: str
 
 
+class Trying(Open):
+    """A release that is tried on a part of the users, or only beside the one that serves."""
+
+    release_id: str
+    share: float = Field(description="Of the users it answers; 0 for a shadow, or where refused.")
+    reason: str | None = Field(description="Why it could not be loaded, so that it is not tried.")
+
+
 class Readiness(Open):
     """Whether requests can be answered, and what would answer them."""
 
     status: Literal["ready", "not_ready"]
     release_id: str | None = Field(description="The release that serves; none at first.")
     refused: Refused | None = Field(description="What CURRENT names, where it cannot serve.")
+    canary: Trying | None = Field(description="What is tried beside it; none where nothing is.")
     failing: dict[str, str] = Field(description="Part that is not ready, and why.")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rapport.cli.canaries import canary
 from rapport.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened_home, plainly
 from rapport.cli.printing import print_rows
 from rapport.cli.switching import disable, enable
@@ -25,6 +26,8 @@ release_app = typer.Typer(
 )
 release_app.command(epilog="Example: rapport release disable arm suggestion")(disable)
 release_app.command(epilog="Example: rapport release enable arm suggestion")(enable)
+
+release_app.command(epilog="Example: rapport release canary calm-otter-12 --share 0.1")(canary)
 
 IdArgument = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="Id or alias; default the one that serves.")

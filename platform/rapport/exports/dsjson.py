@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rapport.canaries import SHADOW
 from rapport.errors import DataError
 from rapport.exports.rows import Decisions, Logged
 from rapport.policy.foreign_features import as_key
@@ -78,7 +79,12 @@ def _event(logged: Logged) -> dict[str, Any]:
 def _action(candidate: Mapping[str, Any]) -> dict[str, Any]:
     told = {"_tag": candidate["candidate_id"]}
     arm = {} if candidate["arm"] is None else {"arm": candidate["arm"]}
-    return {**told, **arm, **_named(candidate["features"] or {})}
+    return {**told, **arm, **_named(_own(candidate["features"] or {}))}
+
+
+def _own(features: Mapping[str, float]) -> Mapping[str, float]:
+    """Features of the action itself, without what another release thought of it."""
+    return {name: value for name, value in features.items() if not name.startswith(SHADOW)}
 
 
 def _named(features: Mapping[str, float]) -> dict[str, float]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rapport.home import Home, home_of
-from rapport.lake import Lake, lake_of
+from rapport.home import Home
+from rapport.lake import Lake
 from rapport.pipeline.ports import newest_candidate
 from rapport.pipeline.promotion_plan import (
     Plan,
@@ -18,7 +18,6 @@ from rapport.pipeline.promotion_plan import (
     described_release,
     plan_of,
 )
-from rapport.pipeline.settings import PromoteConfig
 from rapport.release import (
     Manifest,
     alias_of,
@@ -33,11 +32,6 @@ from rapport.release import (
 )
 from rapport.scratch import replace_text
 from rapport.store import UserState, open_store
-
-
-def promote_release(config: PromoteConfig) -> dict[str, Any]:
-    """Publish what was judged and let it serve."""
-    return promote_judged(home_of(config), lake_of(config), candidate=config.candidate)
 
 
 def promote_judged(home: Home, lake: Lake, *, candidate: str | None) -> dict[str, Any]:
@@ -126,9 +120,8 @@ def _unfinished(home: Home) -> dict[str, Any] | None:
 
 def _finish(home: Home, lake: Lake, note: dict[str, Any]) -> dict[str, Any]:
     """Let a published release serve and tell store and lake; each step may be repeated."""
-    folder = promote(home.releases, note["release"])
-    states = _tell_store(home, lake)
-    _record(lake, verify(folder))
+    folder, states = let_serve(home, lake, note["release"])
+    record(lake, verify(folder))
     # Where its policy was refused, a copy was published.
     shutil.rmtree(home.releases / ".candidates" / note["candidate"], ignore_errors=True)
     _note_file(home).unlink(missing_ok=True)
@@ -138,6 +131,11 @@ def _finish(home: Home, lake: Lake, note: dict[str, Any]) -> dict[str, Any]:
         **{key: note[key] for key in ("policy", "refused", "reasons", "changes")},
         "user_states": states,
     }
+
+
+def let_serve(home: Home, lake: Lake, release: str) -> tuple[Path, int]:
+    """Let a published release serve and tell the store of its users; their number beside it."""
+    return promote(home.releases, release), _tell_store(home, lake)
 
 
 def _note_file(home: Home) -> Path:
@@ -169,7 +167,8 @@ def _tell_store(home: Home, lake: Lake) -> int:
         store.close()
 
 
-def _record(lake: Lake, manifest: Manifest) -> None:
+def record(lake: Lake, manifest: Manifest) -> None:
+    """Tell the lake of a published release: its metrics, and the table versions it names."""
     release_id = manifest.release_id
     metrics = [{"release_id": release_id, **metric.model_dump()} for metric in manifest.metrics]
     lake.append("metrics", metrics, writer=f"release/{release_id}", version=1)
