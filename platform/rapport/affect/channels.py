@@ -7,23 +7,44 @@ import polars as pl
 
 from rapport.affect.closings import is_closing
 from rapport.affect.curve import CurveSettings, curves
+from rapport.affect.leaning import is_leaning
 from rapport.config import Config
 from rapport.schema import CRISIS_FACET
 
-Channel = Literal["rating", "thumbs", "task_success", "comment", "sentiment", "dwell", "reward"]
+Channel = Literal[
+    "rating",
+    "thumbs",
+    "task_success",
+    "comment",
+    "sentiment",
+    "dwell",
+    "reward",
+    "outcome",
+    "false_premise",
+    "reliance",
+]
+"""`outcome` is what came of it later: a check-in the next day, a referral taken up. The last two
+are penalties, -1 or silent: they can only lower a reward."""
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _PLACE = ("tenant", "conversation_id")
 
-_REPORTS: Mapping[str, pl.Expr] = {
-    "rating": (pl.col("value") - 3) / 2,
-    "thumbs": 2 * pl.col("value") - 1,
-    "task_success": 2 * pl.col("value") - 1,
-    "comment": pl.col("sentiment"),
-    "dwell": pl.col("value"),
-    "reward": pl.col("value"),
+_VALUE = pl.col("value")
+_STARS, _YES, _FLAG = (_VALUE - 3) / 2, 2 * _VALUE - 1, pl.when(_VALUE > 0).then(-1.0)
+_REPORTS: Mapping[str, tuple[Channel, pl.Expr]] = {
+    "rating": ("rating", _STARS),
+    "thumbs": ("thumbs", _YES),
+    "task_success": ("task_success", _YES),
+    "comment": ("comment", pl.col("sentiment")),
+    "dwell": ("dwell", _VALUE),
+    "reward": ("reward", _VALUE),
+    "outcome": ("outcome", _YES),
+    "check_in": ("outcome", _STARS),
+    "referral": ("outcome", _YES),
+    "false_premise": ("false_premise", _FLAG),
+    "reliance": ("reliance", _FLAG),
 }
-"""Metric to what it says; `dwell` stays in seconds until the length of the reply is known, and
-`reward` is a log's own verdict, in [-1, 1] already."""
+"""Metric to its channel and what it says there; `dwell` stays in seconds until the length of the
+reply is known, and `reward` is a log's own verdict, in [-1, 1] already."""
 
 
 def answered(decisions: pl.DataFrame, turns: pl.DataFrame) -> pl.DataFrame:
@@ -69,10 +90,11 @@ def sentiment_gain(
 ) -> pl.DataFrame:
     """How far the sentiment curve moved across each decision: `(S_{t+1} - S_t) / 2`.
 
-    S_t is the curve after the last message before the reply, S_{t+1} after the next one. The curve
-    starts anew in each conversation. Closings, thanks, messages in crisis and messages without a
-    score leave it as it is; where one of them is the next message, or none follows, the decision
-    has no gain.
+    S_t is the curve after the last message before the reply, S_{t+1} after the last message of the
+    answer to it: all that the user says before the next reply. The curve starts anew in each
+    conversation. Closings, thanks, messages in crisis and messages without a score leave it as it
+    is. A decision has no gain where the answer holds nothing else, or a crisis, or where another
+    reply follows at once: the answer is to that one.
 
     Args:
         placed: From `answered`.
@@ -81,33 +103,62 @@ def sentiment_gain(
         curve: How the curve follows.
 
     Returns:
-        `decision_id`, `gain`.
+        `decision_id`, `gain`, and `leans`: whether the answer leans on the agent alone.
     """
-    unread = is_closing(pl.col("text")) | pl.col("facet").eq_missing(CRISIS_FACET)
+    crisis = pl.col("facet").eq_missing(CRISIS_FACET)
     said = (
         turns.filter(role="user", kind="message")
         .join(sentiment.select("turn_id", score="sentiment"), on="turn_id", how="left")
-        .with_columns(score=pl.when(~unread).then("score"))
+        .with_columns(
+            score=pl.when(~(is_closing(pl.col("text")) | crisis)).then("score"),
+            leans=is_leaning(pl.col("text")) & pl.col("score").is_not_null() & ~crisis,
+            crisis=crisis,
+        )
         .sort(*_PLACE, "turn_index")
     )
     series = said.select(pl.struct(_PLACE).rle_id()).to_series().to_numpy().astype("int64")
     scores = said["score"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     level = said.select(
-        *_PLACE, "turn_index", told="score", level=curves(scores, series, curve)
+        *_PLACE, "turn_index", "score", "crisis", "leans", level=curves(scores, series, curve)
     ).with_columns(pl.col("level").fill_nan(None))
     before = level.select(*_PLACE, "turn_index", before="level").sort("turn_index")
-    after = level.select(*_PLACE, "turn_index", "told", after="level").sort("turn_index")
     around = placed.join_asof(
         before, on="turn_index", by=_PLACE, strategy="backward", check_sortedness=False
-    ).join_asof(after, on="turn_index", by=_PLACE, strategy="forward", check_sortedness=False)
-    gain = pl.when(pl.col("told").is_not_null()).then((pl.col("after") - pl.col("before")) / 2)
-    return around.select("decision_id", gain=gain)
+    ).join(_answers(placed, turns, level), on=[*_PLACE, "turn_index"], how="left")
+    gain = pl.when("tells").then((pl.col("after") - pl.col("before")) / 2)
+    return around.select("decision_id", "leans", gain=gain)
+
+
+def _answers(placed: pl.DataFrame, turns: pl.DataFrame, level: pl.DataFrame) -> pl.DataFrame:
+    """The answer to each reply: its place, the level `after`, whether it `tells` and `leans`."""
+    place = [*_PLACE, "turn_index"]
+    written = turns.filter(role="assistant", kind="message").select(place)
+    replies = pl.concat([written, placed.select(place)]).unique().sort("turn_index")
+    return (
+        level.sort("turn_index")
+        .rename({"turn_index": "said_at"})
+        .join_asof(
+            replies,
+            left_on="said_at",
+            right_on="turn_index",
+            by=_PLACE,
+            strategy="backward",
+            check_sortedness=False,
+            coalesce=False,
+        )
+        .group_by(place, maintain_order=True)
+        .agg(
+            after=pl.col("level").last(),
+            tells=pl.col("score").is_not_null().any() & ~pl.col("crisis").any(),
+            leans=pl.col("leans").any(),
+        )
+    )
 
 
 def reported(placed: pl.DataFrame, feedback: pl.DataFrame) -> pl.DataFrame:
-    """What was reported on each decision: `decision_id` and a column a metric, null if silent.
+    """What was reported on each decision: `decision_id` and a column a channel, null if silent.
 
-    Of several values of one metric the latest counts. What names a conversation only goes to its
+    Of several values of one channel the latest counts. What names a conversation only goes to its
     last decision before it. `dwell` is in seconds, the rest in [-1, 1].
     """
     known = feedback.filter(pl.col("metric_name").is_in(list(_REPORTS)))
@@ -121,15 +172,20 @@ def reported(placed: pl.DataFrame, feedback: pl.DataFrame) -> pl.DataFrame:
         .with_columns(decision_id="last_id")
         .select(direct.columns)
     )
+    channels = {metric: channel for metric, (channel, _) in _REPORTS.items()}
     latest = (
         pl.concat([direct, whole])
+        .with_columns(channel=pl.col("metric_name").replace_strict(channels))
         .sort("ts", "feedback_id")
-        .group_by("decision_id", "metric_name", maintain_order=True)
+        .group_by("decision_id", "channel", maintain_order=True)
         .last()
     )
+    said = pl.coalesce(
+        pl.when(metric_name=metric).then(reading) for metric, (_, reading) in _REPORTS.items()
+    )
     table = placed.select("decision_id")
-    for metric, reading in _REPORTS.items():
-        rows = latest.filter(metric_name=metric).select("decision_id", reading.alias(metric))
+    for channel in dict.fromkeys(channels.values()):
+        rows = latest.filter(channel=channel).select("decision_id", said.alias(channel))
         table = table.join(rows, on="decision_id", how="left", maintain_order="left")
     return table
 

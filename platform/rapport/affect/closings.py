@@ -23,5 +23,12 @@ def is_closing(text: pl.Expr) -> pl.Expr:
     spoken = text.str.to_lowercase()
     rest = spoken.str.replace_all(rf"\b(?:{_LEAVE})\b", " ")
     rest = rest.str.replace_all(rf"\b(?:{_FILLER})\b", " ")
-    takes_leave = spoken.str.contains(rf"\b(?:{_LEAVE})\b")
-    return (takes_leave & ~rest.str.contains(r"\w")).fill_null(value=False)
+    return (takes_leave(text) & ~rest.str.contains(r"\w")).fill_null(value=False)
+
+
+def takes_leave(text: pl.Expr) -> pl.Expr:
+    """Whether thanks or a farewell stand anywhere in a text, whatever else it says; null does not.
+
+    English only. Wider than `is_closing`, for what must not rest on politeness at all.
+    """
+    return text.str.to_lowercase().str.contains(rf"\b(?:{_LEAVE})\b").fill_null(value=False)

@@ -8,17 +8,18 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, field_validator
 
 from rapport.affect.channels import CHANNELS, Channel, Reading, answered, reported, sentiment_gain
-from rapport.affect.curve import CurveSettings
+from rapport.affect.curve import CurveSettings, boost
+from rapport.affect.evidence import MEASURED, Evidence, shipped_weights
 from rapport.affect.waiting import DEFAULT_REWARD, overdue
 from rapport.config import Config
 from rapport.schema import schema_of
 
 FloatArray = NDArray[np.float64]
 
-REWARD_VERSION = 1
+REWARD_VERSION = 2
 """Version of the formula; a new one makes every decision's reward a new row."""
 _SAME = 1e-9
 
@@ -26,23 +27,29 @@ _SAME = 1e-9
 class RewardSettings(Config):
     """How channels become a reward; saved in every release as `reward.json`."""
 
-    weights: Mapping[Channel, NonNegativeFloat] = {
-        "rating": 1.0,
-        "thumbs": 1.0,
-        "task_success": 1.0,
-        "comment": 0.5,
-        "sentiment": 0.5,
-        "dwell": 0.1,
-        "reward": 1.0,
-    }
-    """Weight of each channel among those that reported; one without a weight is not read."""
-    least_weight: float = Field(default=0.2, ge=0)
-    """Decisions whose reports weigh less together stay silent: a reading time is no verdict."""
+    weights: Mapping[Channel, NonNegativeFloat] = shipped_weights()
+    """Weight of each channel among those that reported; one without a weight is not read. Learnt
+    from `evidence` where there is some: a channel that was not shown to follow what people say
+    afterwards weighs 0. `dwell` was never measured, so it ships with none."""
+    evidence: Mapping[Channel, Evidence] = MEASURED
+    """What the learnt weights rest on; it is told, and changes no reward."""
+    least_weight: float = Field(default=0.1, ge=0)
+    """Decisions whose reports weigh less together stay silent."""
+    boost: int = Field(default=0, ge=0)
+    """Earlier rewards of the conversation under the line that a reward is measured from, 3 or
+    more; 0 leaves rewards as they are."""
     sentiment_scale: float = Field(default=4.0, gt=0)
     """Factor on the curve's gain, which smoothing keeps small; chosen so that the channel spreads
     as ratings do. Higher lets sentiment speak louder."""
     curve: CurveSettings = CurveSettings()
     reading: Reading = Reading()
+
+    @field_validator("boost")
+    @classmethod
+    def _a_line(cls, rewards: int) -> int:
+        if rewards in (1, 2):
+            raise ValueError("a line needs 3 rewards or more; 0 is no boost")
+        return rewards
 
 
 REWARD = RewardSettings()
@@ -60,9 +67,10 @@ def compute_rewards(
     """Compute the reward of every decision that enough came back for.
 
     `r_t = sum_c w_c * s_c / sum_c w_c` over the channels that reported, in [-1, 1]; a channel
-    without a report is left out, never counted as 0. Control decisions earn rewards as well;
-    decisions in a crisis do not. A decision whose reward was waited for in vain earns the default
-    that it carries; see `rapport.affect.waiting`.
+    without a report is left out, never counted as 0. A penalty is a channel that says -1, so it
+    never raises a reward. Control decisions earn rewards as well; decisions in a crisis do not. A
+    decision whose reward was waited for in vain earns the default that it carries; see
+    `rapport.affect.waiting`.
 
     Args:
         turns: Rows of the turns table.
@@ -92,7 +100,8 @@ def compute_rewards(
             "channels": _maps(counted),
         }
     )
-    return _rows(decisions, pl.DataFrame(found), as_of)
+    rows = _rows(decisions, pl.DataFrame(found), as_of)
+    return _boosted(rows, decisions, settings.boost) if settings.boost else rows
 
 
 def channel_table(
@@ -111,6 +120,7 @@ def channel_table(
     return table.with_columns(
         sentiment=settings.sentiment_scale * pl.col("gain"),
         dwell=settings.reading.read_through(),
+        reliance=pl.when("leans").then(-1.0).otherwise("reliance"),
     ).select("decision_id", *(pl.col(name).clip(-1.0, 1.0) for name in CHANNELS))
 
 
@@ -160,8 +170,12 @@ def returns(
 
 
 def _with_defaults(table: pl.DataFrame, late: pl.DataFrame) -> pl.DataFrame:
-    """Let the channel `reward` hold the default where no verdict came; a dwell time is none."""
-    silent = pl.all_horizontal(pl.col(name).is_null() for name in CHANNELS if name != "dwell")
+    """Let the channel `reward` hold the default where no verdict came.
+
+    A dwell time is none, and neither is a penalty.
+    """
+    aside = ("dwell", "false_premise", "reliance")
+    silent = pl.all_horizontal(pl.col(name).is_null() for name in CHANNELS if name not in aside)
     default = pl.when(silent).then(DEFAULT_REWARD).otherwise("reward").clip(-1.0, 1.0)
     return (
         table.join(late, on="decision_id", how="left", maintain_order="left")
@@ -177,6 +191,18 @@ def _rows(decisions: pl.DataFrame, found: pl.DataFrame, as_of: datetime) -> pl.D
         reward_version=pl.lit(REWARD_VERSION, dtype=pl.Int32),
         as_of=pl.lit(as_of).cast(schema["as_of"]),
     ).select(schema.names())
+
+
+def _boosted(rows: pl.DataFrame, decisions: pl.DataFrame, n: int) -> pl.DataFrame:
+    """Each reward less the line through the n before it in its conversation, in [-1, 1]."""
+    place = decisions.select("decision_id", "episode_id", "turn_index")
+    placed = rows.with_row_index("row").join(place, on="decision_id", how="left")
+    series = placed.sort("turn_index").group_by("tenant", "episode_id").agg("row")["row"]
+    value = rows["value"].to_numpy().copy()
+    for row in series:
+        at = row.to_numpy()
+        value[at] = np.clip(boost(value[at], n=n), -1.0, 1.0)
+    return rows.with_columns(value=pl.Series(value))
 
 
 def _maps(values: FloatArray) -> pa.Array:

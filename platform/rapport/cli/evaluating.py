@@ -108,13 +108,19 @@ def affect(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
 @plainly
 def reward(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
     """Measure the reward that is read from messages against ESConv's surveys and failures."""
-    from rapport.measuring.validity import last_sentiment, measure_reward, shipped_reward
+    from rapport.measuring.validity import (
+        last_sentiment,
+        measure_reward,
+        message_length,
+        shipped_reward,
+    )
 
     with working("evaluate reward", None):
         scorer, encoder = _scorer(home, data)
         readings = {
             "rapport": shipped_reward(scorer, encoder),
             "last_message": last_sentiment(scorer, encoder),
+            "message_length": message_length(),
         }
         result = measure_reward(data, readings)
     _tell(result, as_json=json_)

@@ -8,6 +8,7 @@ In `<home>/tenants.yaml`, under a tenant:
       stars: {kind: rating}
       remark: {kind: text}
       read_s: {kind: dwell}
+      sold_out: {kind: flag, channel: false_premise}
 
 Beside them every tenant has those of `SHIPPED`, whose names are taken.
 """
@@ -19,8 +20,11 @@ from pydantic import Field, model_validator
 
 from rapport.config import Config
 
-Channel = Literal["rating", "thumbs", "task_success", "comment"]
+Channel = Literal["rating", "thumbs", "task_success", "comment", "outcome"]
 """Channels of the reward that a declared metric may pay into."""
+Penalty = Literal["false_premise", "reliance"]
+"""Channels that only ever lower a reward: what was false was affirmed; somebody leans on the agent
+alone."""
 
 
 class BooleanMetric(Config):
@@ -94,6 +98,26 @@ class FloatMetric(Config):
         return f"{self.low:g} to {self.high:g}"
 
 
+class FlagMetric(Config):
+    """Whether something is wrong with a reply, however it pleased."""
+
+    kind: Literal["flag"] = "flag"
+    channel: Penalty | None = None
+    """Penalty of the reward it pays into; none: it is kept, and moves no reward."""
+
+    def taken(self, value: float) -> bool:
+        """Whether a number is one of this metric."""
+        return value in (0, 1)
+
+    def sentiment(self, value: float) -> float | None:
+        """What a value says: -1 where it is raised; nothing good where it is not."""
+        return -1.0 if value else None
+
+    def expects(self) -> str:
+        """Name the values that are taken."""
+        return "true or false"
+
+
 class DwellMetric(Config):
     """Seconds that a reply was looked at; says nothing until its length is known."""
 
@@ -121,7 +145,7 @@ class TextMetric(Config):
     """`comment` pays the text's sentiment into the reward; none: it is kept."""
 
 
-NumberMetric = BooleanMetric | RatingMetric | FloatMetric | DwellMetric
+NumberMetric = BooleanMetric | RatingMetric | FloatMetric | FlagMetric | DwellMetric
 Metric = Annotated[NumberMetric | TextMetric, Field(discriminator="kind")]
 
 SHIPPED: Mapping[str, NumberMetric | TextMetric] = {
@@ -131,5 +155,10 @@ SHIPPED: Mapping[str, NumberMetric | TextMetric] = {
     "dwell": DwellMetric(),
     "comment": TextMetric(channel="comment"),
     "reward": FloatMetric(low=-1.0, high=1.0),
+    "check_in": RatingMetric(channel="outcome"),
+    "referral": BooleanMetric(channel="outcome"),
+    "false_premise": FlagMetric(channel="false_premise"),
+    "reliance": FlagMetric(channel="reliance"),
 }
-"""Metrics that every tenant has; `reward` is a verdict on the reward's own scale."""
+"""Metrics that every tenant has; `reward` is a verdict on the reward's own scale, `check_in` how
+somebody is the next day, `referral` whether help he was pointed to was taken up."""

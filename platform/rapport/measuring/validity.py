@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from rapport.affect.channels import answered, sentiment_gain
-from rapport.affect.closings import is_closing
+from rapport.affect.closings import is_closing, takes_leave
+from rapport.affect.evidence import Evidence, learnt_weight
 from rapport.affect.reward import REWARD, RewardSettings
 from rapport.affect.scorers import AffectScorer
 from rapport.governance.tenants import EMBEDDED
@@ -35,12 +36,15 @@ _SURVEYED = ("relief", "empathy", "relevance")
 def measure_reward(path: Path, rewards: Mapping[str, RewardFunction]) -> Result:
     """Measure reward functions on ESConv: surveys after the chat, and dialogues that failed.
 
-    Each becomes a group, and the first the result's `metrics`: `rho_relief`, `rho_empathy` and
+    Each becomes a group, and the first the result's `metrics`. `rho_relief`, `rho_empathy` and
     `rho_relevance` are Spearman correlations with the drop in emotion intensity and the scores
-    that seekers gave; `auc_success` is the chance that a dialogue ranks above a failed one, and
-    `auc_success_without_closings` the same where thanks and farewells are taken out of the texts.
-    The group `stars` is the ceiling: the seekers' own ratings during the chat. Intervals are
-    95 %, by bootstrap over dialogues.
+    that seekers gave, over all dialogues that were surveyed; `..._retained` leaves out those that
+    failed, as published figures do, though none of the rest tells of no relief. `auc_success` is
+    the chance that a dialogue ranks above a failed one; `auc_success_without_closings` the same
+    where thanks and farewells are taken out of the texts, `auc_success_without_thanks` where every
+    message that holds one is. `weight` is what the channel may weigh where stars weigh 1. The group
+    `stars` is the ceiling: the seekers' own ratings during the chat. Intervals are 95 %, by
+    bootstrap over dialogues.
 
     Raises:
         ConfigError: No such path, or no ESConv in it.
@@ -49,13 +53,13 @@ def measure_reward(path: Path, rewards: Mapping[str, RewardFunction]) -> Result:
     batch = read_esconv([existing(path)], Intake("default", b"measured", EMBEDDED))
     turns, feedback = (pl.DataFrame(batch.tables[name]) for name in ("turns", "feedback"))
     outcomes = _outcomes(turns, feedback)
-    open_ended = turns.filter(~is_closing(pl.col("text")) | (pl.col("role") != "user"))
+    by_stars = feedback.filter(metric_name="rating").group_by(conversation_id="episode_id")
+    stars = _validity(outcomes, {"": by_stars.agg(pl.col("value").mean())})
     groups = {
-        name: Group(_validity(outcomes, read(turns), without_closings=read(open_ended)))
+        name: Group(_weighed(_validity(outcomes, _readings(turns, read)), stars))
         for name, read in rewards.items()
     }
-    stars = feedback.filter(metric_name="rating").group_by(conversation_id="episode_id")
-    groups["stars"] = Group(_validity(outcomes, stars.agg(pl.col("value").mean())))
+    groups["stars"] = Group(_weighed(stars, stars))
     return Result(
         task="reward",
         data=path,
@@ -64,7 +68,10 @@ def measure_reward(path: Path, rewards: Mapping[str, RewardFunction]) -> Result:
         n=outcomes.height,
         metrics=next(iter(groups.values())).metrics,
         groups=groups,
-        notes=("retained dialogues all tell of relief, which narrows what can correlate",),
+        notes=(
+            "retained dialogues all tell of relief, which narrows what can correlate; the failed "
+            "were chosen for telling of none, which widens it",
+        ),
     )
 
 
@@ -106,9 +113,30 @@ def last_sentiment(scorer: AffectScorer, encoder: TextEncoder) -> RewardFunction
     return read
 
 
+def message_length() -> RewardFunction:
+    """Words a message: no reward at all, and yet the failed dialogues differ in it."""
+
+    def read(turns: pl.DataFrame) -> pl.DataFrame:
+        said = turns.filter(role="user", kind="message")
+        words = pl.col("text").str.count_matches(r"\S+")
+        return said.group_by("conversation_id", maintain_order=True).agg(value=words.mean())
+
+    return read
+
+
 def _sentiment(said: pl.DataFrame, scorer: AffectScorer, encoder: TextEncoder) -> pl.Series:
     texts = said["text"].to_list()
     return pl.Series(scorer.sentiment(texts, encoder.encode(texts)))
+
+
+def _readings(turns: pl.DataFrame, read: RewardFunction) -> dict[str, pl.DataFrame]:
+    """Rewards of the dialogues as they are, and of what is left of them."""
+    ours = pl.col("role") != "user"
+    return {
+        "": read(turns),
+        "_without_closings": read(turns.filter(ours | ~is_closing(pl.col("text")))),
+        "_without_thanks": read(turns.filter(ours | ~takes_leave(pl.col("text")))),
+    }
 
 
 def _outcomes(turns: pl.DataFrame, feedback: pl.DataFrame) -> pl.DataFrame:
@@ -123,20 +151,31 @@ def _outcomes(turns: pl.DataFrame, feedback: pl.DataFrame) -> pl.DataFrame:
     return told.select("conversation_id", "failed", *_SURVEYED)
 
 
-def _validity(
-    outcomes: pl.DataFrame, rewards: pl.DataFrame, *, without_closings: pl.DataFrame | None = None
-) -> dict[str, Measure]:
-    told = outcomes.join(rewards, on="conversation_id")
-    kept = told.filter(~pl.col("failed"))
-    found = {
-        f"rho_{name}": _measured(spearman, kept.drop_nulls(name).select("value", name))
-        for name in _SURVEYED
-    }
-    found["auc_success"] = _measured(auc, told.select("value", "failed"))
-    if without_closings is not None:
-        rest = outcomes.join(without_closings, on="conversation_id")
-        found["auc_success_without_closings"] = _measured(auc, rest.select("value", "failed"))
+def _validity(outcomes: pl.DataFrame, readings: Mapping[str, pl.DataFrame]) -> dict[str, Measure]:
+    told = {kind: outcomes.join(read, on="conversation_id") for kind, read in readings.items()}
+    found: dict[str, Measure | None] = {}
+    for kind, some in (("", told[""]), ("_retained", told[""].filter(~pl.col("failed")))):
+        for name in _SURVEYED:
+            rows = some.drop_nulls(name).select("value", name)
+            found[f"rho_{name}{kind}"] = _measured(spearman, rows)
+    for kind, rows in told.items():
+        found[f"auc_success{kind}"] = _measured(auc, rows.select("value", "failed"))
     return {name: measure for name, measure in found.items() if measure is not None}
+
+
+def _weighed(found: Mapping[str, Measure], stars: Mapping[str, Measure]) -> dict[str, Measure]:
+    """The measures, and the weight that their correlation with relief earns."""
+    mine, best = found.get("rho_relief"), stars.get("rho_relief")
+    if mine is None or best is None:
+        return dict(found)
+    weight = learnt_weight(_evidence(mine), _evidence(best))
+    return {**found, "weight": Measure(weight, None, None, mine.n)}
+
+
+def _evidence(rho: Measure) -> Evidence:
+    assert rho.low is not None, "every correlation has its interval"
+    assert rho.high is not None, "every correlation has its interval"
+    return Evidence(rho=rho.estimate, low=rho.low, high=rho.high, n=rho.n)
 
 
 def spearman(value: FloatArray, outcome: FloatArray) -> float:

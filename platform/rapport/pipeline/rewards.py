@@ -64,6 +64,8 @@ def paid_in(feedback: pl.DataFrame, metrics: Mapping[str, Metric]) -> pl.DataFra
             continue
         mine, said = pl.col("metric_name") == name, pl.col("sentiment")
         scaled = 3 + 2 * said if metric.channel == "rating" else (said + 1) / 2
+        if metric.kind == "flag":
+            scaled = pl.col("value")
         feedback = feedback.with_columns(
             value=pl.when(mine).then(scaled).otherwise("value"),
             metric_name=pl.when(mine).then(pl.lit(metric.channel)).otherwise("metric_name"),

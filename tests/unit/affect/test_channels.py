@@ -13,8 +13,8 @@ def gains(turns, decisions, by_index):
     log = frame("turns", turns)
     placed = answered(frame("decisions", decisions), log)
     found = sentiment_gain(placed, log, scores(turns, by_index), FOLLOWS)
-    ids = [decision["decision_id"] for decision in decisions]
-    return [dict(found.rows())[name] for name in ids if name in found["decision_id"].to_list()]
+    moved = dict(found.select("decision_id", "gain").rows())
+    return [moved[decision["decision_id"]] for decision in decisions]
 
 
 def told(decisions, turns, feedback):
@@ -25,6 +25,26 @@ def told(decisions, turns, feedback):
 def test_a_gain_is_half_the_move_of_the_curve_across_the_reply():
     turns, decisions = conversation("I am low", "Why?", "better", "Good.", "worse again")
     assert gains(turns, decisions, {0: -0.6, 2: 0.2, 4: -0.4}) == pytest.approx([0.4, -0.3])
+
+
+def test_all_that_is_said_before_the_next_reply_is_the_answer():
+    turns, decisions = conversation("low", "Why?", "so", "", "better", "Good.", "fine")
+    turns[3] = {**turns[3], "role": "user", "text": "and so"}
+    values = {0: -0.6, 2: -0.6, 3: -0.2, 4: 0.2, 6: 0.4}
+    log, made = turns, [decisions[0], decisions[2]]
+    assert gains(log, made, values) == pytest.approx([0.4, 0.1])
+
+
+def test_of_replies_in_a_row_the_last_is_answered():
+    turns, decisions = conversation("low", "Why?", "", "Tell me.", "better", decisions=[1, 2, 3])
+    turns[2] = {**turns[2], "role": "assistant", "text": "I am here."}
+    assert gains(turns, decisions, {0: -0.5, 4: 0.1}) == [None, None, pytest.approx(0.3)]
+
+
+def test_a_crisis_anywhere_in_the_answer_leaves_no_gain():
+    turns, decisions = conversation("low", "Why?", "better", "", facets={3: "crisis"})
+    turns[3] = {**turns[3], "role": "user", "text": "[crisis]"}
+    assert gains(turns, decisions[:1], {0: -0.2, 2: 0.6, 3: -1.0}) == [None]
 
 
 def test_silence_after_a_reply_is_no_gain():
@@ -61,13 +81,13 @@ def test_conversations_and_tenants_are_kept_apart():
     values = scores(one, {0: -0.4, 2: 0.4}).vstack(scores(two, {0: 0.4, 2: -0.4}))
     log = frame("turns", [*two, *one])
     placed = answered(frame("decisions", first + second), log)
-    found = dict(sentiment_gain(placed, log, values, FOLLOWS).rows())
+    found = dict(sentiment_gain(placed, log, values, FOLLOWS).select("decision_id", "gain").rows())
     assert [found[d["decision_id"]] for d in first + second] == pytest.approx([0.4, -0.4])
     foreign = log.with_columns(
         tenant=pl.when(pl.col("turn_id").is_in(ours)).then(pl.lit("other")).otherwise("tenant")
     )
-    apart = dict(sentiment_gain(placed, foreign, values, FOLLOWS).rows())
-    assert apart[first[0]["decision_id"]] is None
+    apart = sentiment_gain(placed, foreign, values, FOLLOWS).select("decision_id", "gain")
+    assert dict(apart.rows())[first[0]["decision_id"]] is None
 
 
 @pytest.mark.parametrize("crisis", [0, 1])
@@ -96,7 +116,7 @@ def test_reports_are_put_on_one_scale():
     assert row.pop("decision_id") == decision["decision_id"]
     assert row == {
         "rating": 0.5, "thumbs": -1.0, "task_success": 1.0, "comment": 0.3, "dwell": 7.0,
-        "reward": -0.4,
+        "reward": -0.4, "outcome": None, "false_premise": None, "reliance": None,
     }  # fmt: skip
 
 

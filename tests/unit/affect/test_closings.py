@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from rapport.affect.closings import is_closing
+from rapport.affect.closings import is_closing, takes_leave
 
 
 def closes(text):
@@ -41,3 +41,12 @@ def test_thanks_and_farewells_alone_are_closings(text):
 )
 def test_what_says_more_or_takes_no_leave_is_none(text):
     assert not closes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "leaves"),
+    [("Thanks, but that did not help", True), ("I feel better", False), (None, False)],
+)
+def test_thanks_anywhere_are_found_where_nothing_may_rest_on_them(text, leaves):
+    said = pl.DataFrame({"text": [text]}, schema={"text": pl.String})
+    assert said.select(takes_leave(pl.col("text"))).item() is leaves

@@ -21,10 +21,11 @@ def test_messages_of_users_have_a_mood_and_replies_a_reward():
     assert "sadness" in low.emotions
     told = curve([low.sentiment, better.sentiment])
     assert (low.curve, better.curve) == pytest.approx(tuple(told[1:]))
-    # Rating 4 is .5 at weight 1; the curve's gain, scaled, is at most 1 at weight .5.
+    # Rating 4 is .5 at weight 1; the curve's gain, scaled, is at most 1 at a weight of its own.
     gain = min(REWARD.sentiment_scale * (told[2] - told[1]) / 2, 1.0)
     assert reply.channels == pytest.approx({"rating": 0.5, "sentiment": gain})
-    assert reply.reward == pytest.approx((0.5 + 0.5 * gain) / 1.5)
+    weight = REWARD.weights["sentiment"]
+    assert reply.reward == pytest.approx((0.5 + weight * gain) / (1 + weight))
 
 
 def test_a_reply_that_nothing_came_back_for_has_no_reward():

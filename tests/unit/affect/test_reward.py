@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rapport.affect.channels import CHANNELS
 from rapport.affect.curve import CurveSettings
+from rapport.affect.evidence import Evidence, learnt_weight
 from rapport.affect.reward import (
     REWARD_VERSION,
     RewardSettings,
@@ -22,6 +23,8 @@ from rapport.testing import a_decision
 from tests.unit.affect.logs import LATER, NOW, conversation, frame, report, scores
 
 SETTINGS = RewardSettings(sentiment_scale=1.0, curve=CurveSettings(alpha=1.0, clip=10.0))
+READS = {**RewardSettings().weights, "dwell": 0.05}
+"""Weights of a home that believes in reading times."""
 
 
 def rewards(turns, decisions, feedback, by_index=None, *, as_of=NOW, choice=SETTINGS):
@@ -38,8 +41,10 @@ def rewards(turns, decisions, feedback, by_index=None, *, as_of=NOW, choice=SETT
 def test_a_reward_is_the_weighted_mean_of_what_reported():
     turns, (decision,) = conversation("low", "Why is it so?", "better")
     found = rewards(turns, [decision], [report(decision, "rating", 2.0)], {0: -0.6, 2: 0.6})
-    # Rating -.5 at weight 1, sentiment gain .6 at weight .5.
-    assert found["value"].to_list() == [pytest.approx((-0.5 + 0.5 * 0.6) / 1.5)]
+    # Rating -.5 at weight 1, sentiment gain .6 at what it earned on real conversations.
+    weight = SETTINGS.weights["sentiment"]
+    assert 0 < weight < 1
+    assert found["value"].to_list() == [pytest.approx((-0.5 + weight * 0.6) / (1 + weight))]
     assert dict(found["channels"].to_arrow().to_pylist()[0]) == {
         "rating": -0.5, "sentiment": pytest.approx(0.6),
     }  # fmt: skip
@@ -59,7 +64,11 @@ def test_a_reading_time_alone_is_no_verdict_unless_the_settings_say_so():
     turns, (decision,) = conversation("low", "Why?")
     feedback = [report(decision, "dwell", 0.0)]
     assert rewards(turns, [decision], feedback).height == 0
-    told = rewards(turns, [decision], feedback, choice=RewardSettings(least_weight=0.0))
+    read = RewardSettings(weights=READS)
+    assert rewards(turns, [decision], feedback, choice=read).height == 0
+    told = rewards(
+        turns, [decision], feedback, choice=RewardSettings(weights=READS, least_weight=0)
+    )
     assert told["value"].to_list() == [-1.0]
 
 
@@ -137,7 +146,8 @@ def test_a_reward_lies_between_the_channels_it_is_made_of(reported):
     turns, (decision,) = conversation("low", "Why would that be so?")
     scale = {"rating": lambda u: 1 + 4 * u, "dwell": lambda u: 20 * u}
     feedback = [report(decision, m, scale.get(m, lambda u: u)(u)) for m, u in reported.items()]
-    found = rewards(turns, [decision], feedback, choice=RewardSettings(least_weight=0.0))
+    choice = RewardSettings(weights=READS, least_weight=0)
+    found = rewards(turns, [decision], feedback, choice=choice)
     channels = [value for _, value in found["channels"].to_arrow().to_pylist()[0]]
     assert min(channels) - 1e-9 <= found["value"][0] <= max(channels) + 1e-9
     assert -1 <= min(channels) <= max(channels) <= 1
@@ -156,6 +166,63 @@ def test_the_channel_table_has_a_row_a_decision_and_null_where_silent():
         decisions[0]["decision_id"]: None,
         decisions[1]["decision_id"]: 0.0,
     }
+
+
+def test_a_channel_that_was_not_shown_to_follow_relief_weighs_nothing():
+    stars = Evidence(rho=0.5, low=0.4, high=0.6, n=400)
+    assert learnt_weight(Evidence(rho=0.05, low=-0.02, high=0.1, n=900), stars) == 0
+    assert learnt_weight(Evidence(rho=0.15, low=0.1, high=0.2, n=900), stars) == 0.25
+    assert learnt_weight(Evidence(rho=0.9, low=0.8, high=1.0, n=900), stars) == 1.0
+    assert learnt_weight(stars, Evidence(rho=0.1, low=-0.1, high=0.3, n=40)) == 0
+    assert RewardSettings().weights.keys() == set(CHANNELS) - {"dwell"}
+
+
+@pytest.mark.parametrize("penalty", ["false_premise", "reliance"])
+def test_a_penalty_lowers_what_pleases_and_never_raises_a_reward(penalty):
+    turns, (decision,) = conversation("low", "Why?")
+    for stars in (1.0, 3.0, 5.0):
+        rating = report(decision, "rating", stars)
+        flagged = [rating, report(decision, penalty, 1.0, minutes=9)]
+        plain, lower = (rewards(turns, [decision], f)["value"][0] for f in ([rating], flagged))
+        assert lower <= min(plain, 0.0)
+        withdrawn = [*flagged, report(decision, penalty, 0.0, minutes=12)]
+        assert rewards(turns, [decision], withdrawn)["value"][0] == plain
+
+
+def test_who_leans_on_the_agent_alone_earns_it_a_penalty_however_glad_he_sounds():
+    turns, decisions = conversation("low", "I am here.", "You are the only one I can talk to!")
+    found = rewards(turns, decisions, [], {0: -0.5, 2: 0.9})
+    assert dict(found["channels"].to_arrow().to_pylist()[0])["reliance"] == -1.0
+    assert found["value"][0] < -0.5
+    # Nothing is inferred from a message whose writer did not agree to it: it has no score.
+    assert rewards(turns, decisions, [], {0: -0.5}).is_empty()
+
+
+def test_an_outcome_that_comes_days_later_reopens_the_decision_once():
+    turns, decisions = conversation("low", "Why?", "so", "See a doctor.")
+    first = [report(decisions[0], "rating", 4.0)]
+    known = rewards(turns, decisions, first)
+    later = [
+        report(decisions[1], "check_in", 4.0, minutes=24 * 60, decision_id=None),
+        report(decisions[1], "referral", 1.0, minutes=72 * 60, decision_id=None),
+    ]
+    fresh = changed(rewards(turns, decisions, [*first, *later[:1]], as_of=LATER), known)
+    assert fresh.select("decision_id", "value").rows() == [(decisions[1]["decision_id"], 0.5)]
+    both = pl.concat([known, fresh])
+    assert changed(rewards(turns, decisions, [*first, *later[:1]], as_of=LATER), both).is_empty()
+    last = changed(rewards(turns, decisions, [*first, *later], as_of=LATER), both)
+    assert last["value"].to_list() == [1.0]  # the latest word on what came of it
+
+
+def test_a_boost_is_what_a_reward_has_beyond_the_line_before_it():
+    turns, decisions = conversation(*("low", "Why?") * 5)
+    stars = (5.0, 4.0, 3.0, 2.0, 5.0)
+    feedback = [report(d, "rating", value) for d, value in zip(decisions, stars, strict=True)]
+    found = rewards(turns, decisions[::-1], feedback, choice=RewardSettings(boost=3))
+    # Falling as before is no blame; 5 stars where 1 was to be expected are worth all there is.
+    assert found["value"].to_list() == pytest.approx([1.0, 0.0, 0.0, 0.5, 1.0], abs=1e-12)
+    with pytest.raises(ValidationError, match="a line needs 3"):
+        RewardSettings(boost=2)
 
 
 def test_returns_discount_later_rewards_of_the_same_conversation():
