@@ -1,7 +1,7 @@
-"""The strategy scorer on the log at hand; with `data`, the affect scorer on labelled sets.
+"""The strategy scorer on the log at hand; with `data`, scorers of affect on labelled sets.
 
     python -m jobs.train_scorers --home .rapport
-    python -m jobs.train_scorers --home .rapport --set 'data=["goemotions"]'
+    python -m jobs.train_scorers --home .rapport --set 'data=["goemotions", "epitome", "esconv"]'
 
 Weights trained on a set stay in this home and carry its licence. Next: train_adapters.
 """

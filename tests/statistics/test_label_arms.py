@@ -16,7 +16,7 @@ from rapport.affect.exemplars import ExemplarScorer
 from rapport.arms import agents, load_menu
 from rapport.ingest.dialogues import parse
 from rapport.ingest.elements import elements
-from rapport.ingest.esconv import _OPENING
+from rapport.ingest.esconv import OPENING
 from rapport.pipeline.settings import LabelConfig
 from rapport.simulation import simulate
 from rapport.text import load_encoder
@@ -88,7 +88,7 @@ def test_peoples_strategies_are_told_above_chance_and_better_where_sure():
     served = {arm.name for arm in load_menu("emotional_support").served}
     replies = [
         (turn.arm, turn.text)
-        for element in elements(ESCONV, opening=_OPENING)
+        for element in elements(ESCONV, opening=OPENING)
         for turn in parse(element.value, tenant="default").turns
         if turn.arm in served
     ]

@@ -6,7 +6,7 @@ DIR holds GoEmotions (`train.tsv` or `train.tsv.gz`, `dev.tsv`, `labels_original
 
 import argparse
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,12 @@ _STRETCH = 2.0
 
 
 def build_shipped(
-    goemotions: Path, out: Path, *, moods: Sequence[Path] = (), encoder: str = ENCODER_URI
+    goemotions: Path,
+    out: Path,
+    *,
+    moods: Sequence[Path] = (),
+    encoder: str = ENCODER_URI,
+    stated: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train on GoEmotions' train split and simulated logs, and write the scorer to a folder.
 
@@ -41,6 +46,7 @@ def build_shipped(
         out: Where `affect.json` and its arrays go.
         moods: Folders of simulated logs.
         encoder: URI of the encoder of the vector layer.
+        stated: More to keep beside the weights.
 
     Returns:
         What was measured on the dev split, which nothing was trained or tuned on; empty without.
@@ -70,6 +76,7 @@ def build_shipped(
         **scorer.facts,
         "labels": EMOTIONS,
         "dev": measured,
+        **(stated or {}),
     }
     replace(scorer, facts=facts).save(out)
     return measured

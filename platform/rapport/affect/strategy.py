@@ -72,18 +72,18 @@ class StrategyScorer:
         scores = self.heads.scores(texts, vectors).astype(np.float64)
         return np.asarray(softmax(scores, axis=1))
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, *, name: str = NAME) -> Path:
         """Write weights and arms to a folder, whole or not at all."""
         facts = {"arms": self.arms, "accuracy": self.accuracy}
-        return save_weights(folder, NAME, self.heads.arrays(NAME), facts)
+        return save_weights(folder, name, self.heads.arrays(NAME), facts)
 
     @classmethod
-    def load(cls, folder: Path) -> "StrategyScorer":
+    def load(cls, folder: Path, *, name: str = NAME) -> "StrategyScorer":
         """Read what `save` wrote.
 
         Raises:
             UnknownNameError: The folder holds no such weights.
             ModelHashError: They are not the ones their JSON names.
         """
-        arrays, facts = load_weights(folder, NAME)
+        arrays, facts = load_weights(folder, name)
         return cls(tuple(facts["arms"]), Heads.from_arrays(arrays, NAME), facts["accuracy"])

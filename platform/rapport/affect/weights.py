@@ -54,6 +54,11 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], dict
     return load_file(file), facts
 
 
+def stands(folder: Path, name: str) -> bool:
+    """Whether a folder holds weights of this name."""
+    return (folder / f"{name}.json").exists()
+
+
 def _write(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_bytes(data)

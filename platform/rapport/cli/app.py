@@ -177,7 +177,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="JOB.KEY=VALUE is for that job alone."),
     ] = None,
-    data: Annotated[list[Path] | None, typer.Option("--data", help="For train_scorers.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Labelled set for train_scorers.")
+    ] = None,
     config: SettingsOption = None,
     address: AddressOption = None,
     dry_run: Annotated[

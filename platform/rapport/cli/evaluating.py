@@ -94,14 +94,30 @@ def ope(
 
 @evaluate_app.command(epilog="Example: rapport evaluate affect --data goemotions/dev.tsv")
 @plainly
-def affect(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption = False) -> None:
-    """Measure the emotion scorer, trained in this home or shipped, on labelled texts."""
-    from rapport.measuring.emotions import measure_emotions
+def affect(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data",
+            help="GoEmotions, EPITOME or ESConv, files or folders; default: the sets that this "
+            "home's scorers were trained on.",
+        ),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    json_: JsonOption = False,
+) -> None:
+    """Measure the scorers of emotion, empathy and support strategies on labelled sets.
+
+    Emotion is read by the scorer trained in this home, else by the shipped one. The others are
+    trained here, by `rapport run train_scorers --data DIR`, and measured on what they learned from
+    by weights that did not see it.
+    """
+    from rapport.measuring.affect import joined, measure_affect
 
     with working("evaluate affect", None):
-        scorer, encoder = _scorer(home, data)
-        result = measure_emotions(data, scorer=scorer, encoder=encoder)
-    _tell(result, as_json=json_)
+        results = measure_affect(data or (), home=Home(home, make=False).root)
+    for result in [joined(results)] if json_ else results:
+        _tell(result, as_json=json_)
 
 
 @evaluate_app.command(epilog="Example: rapport evaluate reward --data esconv")

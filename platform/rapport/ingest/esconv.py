@@ -20,9 +20,9 @@ from rapport.ingest.elements import Element, elements
 from rapport.ingest.quarantine import Reject, dumped
 from rapport.ingest.star_ratings import rated_lines, rating_in, rating_of
 
-_DIALOGUES = re.compile(r"(failed_?)?esconv\.jsonl?(\.gz)?", re.IGNORECASE)
+DIALOGUES = re.compile(r"(failed_?)?esconv\.jsonl?(\.gz)?", re.IGNORECASE)
 _RATINGS = re.compile(r".*\.csv(\.gz)?", re.IGNORECASE)
-_OPENING = re.compile(
+OPENING = re.compile(
     r'\{\s*"(?:dialog_id|experience_type|emotion_type|problem_type|situation|survey_score|dialog)"\s*:'
 )
 _LAYOUT = "give esconv.jsonl with turn_feedback.csv and failed_esconv.json, or ESConv.json"
@@ -61,7 +61,7 @@ class _Reading:
 
     def dialogues_of(self, file: Path) -> None:
         source = FAILED_SOURCE if file.name.lower().startswith("failed") else SOURCE
-        for element in elements(file, opening=_OPENING):
+        for element in elements(file, opening=OPENING):
             position = f"{file.name} {element.position}"
             self.read[KINDS[source]] += 1
             try:
@@ -125,7 +125,7 @@ def _files(path: Path) -> Iterator[Path]:
     files = [
         file
         for file in sorted(path.iterdir())
-        if _DIALOGUES.fullmatch(file.name) or file.name.startswith("turn_feedback.csv")
+        if DIALOGUES.fullmatch(file.name) or file.name.startswith("turn_feedback.csv")
     ]
     if not files:
         raise ConfigError("path", str(path), f"it holds no file of this format; {_LAYOUT}")

@@ -4,12 +4,12 @@ from typing import Any
 
 import polars as pl
 
-from rapport.affect.build import build_shipped
 from rapport.affect.strategy import StrategyScorer
 from rapport.errors import TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.label_rows import POLICY_ID
+from rapport.pipeline.labelled_training import train_on
 from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import ScorersConfig
 from rapport.scratch import replaced
@@ -26,7 +26,7 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
     home, lake = Home(config.home), lake_of(config)
     facts: dict[str, Any] = {}
     for folder in config.data:
-        facts[folder.name] = build_shipped(folder, home.root / "models", encoder=config.encoder)
+        facts[folder.name] = train_on(folder, home.root / "models", config)
     replies = _replies(lake, config)
     if replies.height < LEAST_REPLIES and config.data:
         return facts

@@ -59,7 +59,8 @@ class ScorersConfig(JobConfig):
     """Settings of `train_scorers`."""
 
     data: tuple[Path, ...] = ()
-    """GoEmotions folders for this home's affect scorer; none leaves the shipped one in place."""
+    """Labelled sets for this home's scorers: GoEmotions (emotion and sentiment; without it the
+    shipped scorer reads), EPITOME (empathy), ESConv (support strategies)."""
     replies: int = 3_000
     """Logged replies the strategy scorer learns from."""
 
