@@ -20,6 +20,7 @@ from rapport.card.document import (
     worst,
 )
 from rapport.card.gains import adapters_section, groups_section, policy_section
+from rapport.card.validity import reward_section
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.language.training import read_reports
@@ -41,7 +42,6 @@ _ALWAYS = (
     "How replies would be taken by people unlike those in the log, or in another language.",
 )
 MEASURED: Mapping[str, tuple[str, str, str]] = {
-    "reward": ("helps", "Does the reward follow what people say?", "rapport evaluate reward"),
     "ladder": ("helps", "Does each step help on held-out people?", "rapport evaluate ladder"),
     "reliability": ("harms", "Does warmth cost truth?", "rapport evaluate card --full"),
     "boundaries": ("harms", "Does it keep its distance?", "rapport evaluate card --full"),
@@ -76,7 +76,7 @@ def make_card(
     found = {section.name: section for section in measured}
     sections = (
         policy_section(verdict),
-        found.get("reward") or _missing("reward"),
+        reward_section(folder),
         adapters_section(read_reports(folder / "adapters")),
         found.get("ladder") or _missing("ladder"),
         groups_section(verdict),

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from rapport.card.document import Line, Section, read_card, to_text, worst
@@ -52,6 +54,24 @@ def test_groups_carry_their_own_verdicts_and_a_harmed_one_refuses(tmp_path):
     assert groups.status == "refused"
     assert "warm-02" in groups.reason
     assert all(line.n == 300 and line.ess == 150.0 for line in groups.lines)
+
+
+def test_the_reward_stands_beside_the_gain_with_what_its_weights_rest_on(tmp_path):
+    shown = {"rho": 0.5, "low": 0.4, "high": 0.6, "n": 392}
+    chance = {"rho": 0.02, "low": -0.1, "high": 0.1, "n": 300}
+    stated = {"evidence": {"rating": shown, "dwell": chance}, "weights": {"rating": 1, "thumbs": 1}}
+    (tmp_path / "reward.json").write_text(json.dumps(stated))
+    reward = a_card(tmp_path).section("reward")
+    assert reward.status == "passed"
+    assert {line.group: line.status for line in reward.lines} == {
+        "channel/rating": "passed",
+        "channel/dwell": None,
+    }
+    assert "thumbs" in reward.notes[1]
+    (tmp_path / "reward.json").write_text(json.dumps({**stated, "weights": {"dwell": 0.1}}))
+    assert a_card(tmp_path).section("reward").status == "refused"
+    (tmp_path / "reward.json").write_text("{}")
+    assert "states no evidence" in a_card(tmp_path).section("reward").reason
 
 
 def test_a_card_is_read_back_as_it_was_written_and_a_broken_one_is_named(tmp_path):
