@@ -20,6 +20,7 @@ from .ledger import Keeper, Ledger
 from .lookback import LookBack
 from .metrics import Metrics
 from .minds import Minds
+from .nudges import NudgeDesk
 from .parties import Parties
 from .personalizer import Personalizer
 from .ranking import Writer
@@ -100,6 +101,7 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
         releases=home.releases,
         encoder_id=encoder_id,
     )
+    nudges = NudgeDesk(store, parties)
     feedbacks = Feedbacks(store, committer, reader.scorer, tenants=tenants, metrics=metrics)
     personalizer = Personalizer(
         exchanges=exchanges, feedbacks=feedbacks, tenants=tenants, metrics=metrics
@@ -107,7 +109,7 @@ def join(config: AppConfig, writer: Writer | None = None, reader: Reader | None 
     gateway = Gateway(
         exchanges=exchanges,
         feedbacks=feedbacks,
-        others=[*personalizer.routes(), *lookback.routes()],
+        others=[*personalizer.routes(), *lookback.routes(), *nudges.routes()],
         doors=Doors(store, tenants),
         metrics=metrics,
         limits=config.limits,

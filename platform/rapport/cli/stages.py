@@ -40,7 +40,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
 QUIET_RAY = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_AIR_NEW_OUTPUT": "0", "OMP_NUM_THREADS": "1"}
 """Environment of a job: Ray's warnings stay in its log files. One thread a process; jobs that can
 use more set the number themselves."""
-JOBS = ("ingest_logs", *PIPELINE, "compact_lake")
+JOBS = ("ingest_logs", *PIPELINE, "compact_lake", "propose_nudges")
 GATE_REFUSED = 3
 _GRACE_S = 20  # for a job to end its Ray session; then it is killed
 _PR_SET_PDEATHSIG = 1

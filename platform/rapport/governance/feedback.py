@@ -22,9 +22,9 @@ from rapport.config import Config
 
 Channel = Literal["rating", "thumbs", "task_success", "comment", "outcome"]
 """Channels of the reward that a declared metric may pay into."""
-Penalty = Literal["false_premise", "reliance"]
+Penalty = Literal["false_premise", "reliance", "timing"]
 """Channels that only ever lower a reward: what was false was affirmed; somebody leans on the agent
-alone."""
+alone; a nudge came at the wrong time."""
 
 
 class BooleanMetric(Config):
@@ -159,6 +159,8 @@ SHIPPED: Mapping[str, NumberMetric | TextMetric] = {
     "referral": BooleanMetric(channel="outcome"),
     "false_premise": FlagMetric(channel="false_premise"),
     "reliance": FlagMetric(channel="reliance"),
+    **{name: FlagMetric(channel="timing") for name in ("too_early", "too_late", "not_now")},
 }
 """Metrics that every tenant has; `reward` is a verdict on the reward's own scale, `check_in` how
-somebody is the next day, `referral` whether help he was pointed to was taken up."""
+somebody is the next day, `referral` whether help he was pointed to was taken up; the last three are
+what people say of a nudge that came at the wrong time."""

@@ -6,6 +6,8 @@
       default_age_band: adult
       default_purposes: [serve, memory, analytics]
       quiet_hours: {start: "21:30", end: "08:00"}
+      time_zone: Europe/Berlin
+      contacts_per_day: 1
       explore: adults
       on_store_failure: pass_through
       rates: {per_s: 50, burst: 100, at_once: 32}
@@ -21,6 +23,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -81,6 +84,10 @@ class TenantPolicy(Config):
     default_purposes: tuple[str, ...] = PROTECTED_PURPOSES
     """What the words of users who declare nothing may be used for."""
     quiet_hours: QuietHours | None = None
+    time_zone: str | None = None
+    """IANA name of the zone of users whose profile names none in its attribute `time_zone`."""
+    contacts_per_day: int = Field(default=1, ge=0)
+    """Most nudges to one user on one day of his."""
     explore: Literal["nobody", "adults"] = "nobody"
     """On whom the policy may try replies other than the best; never on a protected person."""
     on_store_failure: Literal["refuse", "pass_through"] = "refuse"
@@ -100,6 +107,14 @@ class TenantPolicy(Config):
     @classmethod
     def _known(cls, purposes: tuple[str, ...]) -> tuple[str, ...]:
         return _ordered(purposes)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, name: str | None) -> str | None:
+        try:
+            return name and ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no time zone; write one like Europe/Berlin") from error
 
     @field_validator("metrics")
     @classmethod
@@ -149,11 +164,6 @@ class TenantPolicy(Config):
     def may_explore(self, age_band: str | None) -> bool:
         """Whether replies other than the best may be tried on a person of this age band."""
         return self.explore == "adults" and not self.is_protected(age_band)
-
-    def may_contact(self, local: dt.time, *, age_band: str | None, purposes: Iterable[str]) -> bool:
-        """Whether a person may be written to unasked at this local time of day."""
-        quiet = self.quiet_hours is not None and self.quiet_hours.contain(local)
-        return "proactive" in purposes and not quiet and not self.is_protected(age_band)
 
 
 EMBEDDED = TenantPolicy(

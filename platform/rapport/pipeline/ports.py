@@ -193,11 +193,12 @@ PORTS: Mapping[str, Port] = {
     "recipe": Port(_recipe),
     "tenants": Port(_tenants),
     "today": Port(lambda _desk: datetime.now(UTC).date().isoformat()),
+    "hour": Port(lambda _desk: f"{datetime.now(UTC):%Y-%m-%dT%H}"),
 }
 """Everything beside tables that a job may declare. `scorers`: the affect scorer trained in this
 home, if any; `files`: what `paths` of the settings names; `labelled_sets`: what `data` names;
 `recipe`: settings of the policy trained last, where a training without a search takes them;
-`today`: the date, for jobs whose result depends on the age of rows."""
+`today` and `hour`: for jobs whose result depends on the age of rows, or on what time it is."""
 
 
 def as_json(value: Mapping[str, Any]) -> str:

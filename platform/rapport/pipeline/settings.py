@@ -1,6 +1,7 @@
 """Settings of the pipeline's jobs: what can be set, and nothing that takes long to import."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,15 @@ class PromoteConfig(JobConfig):
 
     candidate: str | None = None
     """Id of a candidate; none takes the newest."""
+
+
+class NudgeConfig(JobConfig):
+    """Settings of `propose_nudges`."""
+
+    again_h: float = Field(default=24.0, gt=0, le=48)
+    """Hours in which nothing is decided again about the same task."""
+    now: datetime | None = None
+    """The moment to decide at; none takes the clock's."""
 
 
 class CompactConfig(JobConfig):

@@ -117,6 +117,7 @@ def test_reports_are_put_on_one_scale():
     assert row == {
         "rating": 0.5, "thumbs": -1.0, "task_success": 1.0, "comment": 0.3, "dwell": 7.0,
         "reward": -0.4, "outcome": None, "false_premise": None, "reliance": None,
+        "timing": None,
     }  # fmt: skip
 
 

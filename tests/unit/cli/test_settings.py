@@ -13,6 +13,7 @@ from jobs import (  # every job, whose configuration the command must know
     ingest_logs,
     label_arms,
     promote_release,
+    propose_nudges,
     relay_outbox,
     segment_personas,
     train_adapters,
@@ -34,7 +35,8 @@ explore = 0.1
 """
 MODULES = (
     compact_lake, compute_rewards, embed_users, evaluate_release, ingest_logs, label_arms,
-    promote_release, relay_outbox, segment_personas, train_adapters, train_policy, train_scorers,
+    promote_release, propose_nudges, relay_outbox, segment_personas, train_adapters, train_policy,
+    train_scorers,
 )  # fmt: skip
 
 

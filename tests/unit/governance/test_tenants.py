@@ -8,7 +8,6 @@ from rapport.errors import ConfigError
 from rapport.governance.tenants import (
     EMBEDDED,
     QuietHours,
-    TenantPolicy,
     affect_allowed,
     load_tenants,
     policy_of,
@@ -91,15 +90,6 @@ def test_affect_is_read_for_no_purpose_but_the_agreed_ones():
 def test_quiet_hours_reach_over_midnight(local, quiet):
     hours = QuietHours(start=dt.time(21, 30), end=dt.time(8))
     assert hours.contain(dt.time.fromisoformat(local)) == quiet
-
-
-def test_nobody_is_contacted_unasked_in_quiet_hours_or_without_consent():
-    policy = TenantPolicy(quiet_hours=QuietHours(start=dt.time(12), end=dt.time(14)))
-    agreed = ("serve", "proactive")
-    assert policy.may_contact(dt.time(15), age_band="adult", purposes=agreed)
-    assert not policy.may_contact(dt.time(13), age_band="adult", purposes=agreed)
-    assert not policy.may_contact(dt.time(15), age_band=None, purposes=agreed)
-    assert not policy.may_contact(dt.time(15), age_band="adult", purposes=("serve",))
 
 
 @pytest.mark.parametrize(
