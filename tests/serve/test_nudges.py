@@ -114,6 +114,18 @@ def test_both_decisions_are_logged_with_all_arms_and_exact_propensities(town):
         assert {"urgency", "begun", "due"} <= set(dict(row["features"]))
 
 
+def test_a_nudge_is_shown_and_explained_like_any_decision(town):
+    town.propose()
+    (nudge,) = town.pull("ann")["data"]
+    one = f"/v1/decisions/{nudge['decision_id']}"
+    row = town.graph.api.get(one, headers=town.graph.headers).json()
+    assert row["candidates"][0]["arm"] == "not_now"
+    told = town.graph.api.get(f"{one}/explanation", headers=town.graph.headers)
+    assert told.status_code == 200, told.text
+    arms = {each["arm"]: each["probability"] for each in told.json()["candidates"]}
+    assert arms == {"not_now": 0.0, "suggestion": 1.0, "resource": 0.0, "reminder": 0.0}
+
+
 def test_too_early_lowers_the_reward_and_the_next_policy_knows(town):
     first = town.propose()
     (nudge,) = town.pull("ann")["data"]

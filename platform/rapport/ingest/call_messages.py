@@ -72,7 +72,8 @@ def _of_object(given: Mapping[str, Any], *, role: str, where: str) -> list[Messa
 def _message(given: object, *, role: str, where: str) -> Message:
     if not isinstance(given, Mapping):
         raise RowError(where, "is not an object")
-    named = given.get("role", given.get("type") if given.get("type") in _NAMES else None)
+    kind = str(given.get("type"))
+    named = given.get("role", kind if kind in _NAMES else None)
     stated = _NAMES.get(str(named), named) or role
     content = given.get("parts", given.get("content"))
     calls = given.get("tool_calls") or given.get("function_call") or None
@@ -88,8 +89,8 @@ def _message(given: object, *, role: str, where: str) -> Message:
 
 def _kind(part: Mapping[str, Any]) -> str:
     """What a part is; a text may leave it out."""
-    kind = part.get("type", "text" if "text" in part else "")
-    return "" if kind in _NAMES else str(kind)
+    kind = str(part.get("type", "text" if "text" in part else ""))
+    return "" if kind in _NAMES else kind
 
 
 def _part(given: object, *, where: str) -> tuple[str, str]:

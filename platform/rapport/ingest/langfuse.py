@@ -36,6 +36,9 @@ ENDINGS = (".jsonl", ".ndjson", ".json")
 _OPENING = re.compile(r'\{\s*"(?:id|trace_?[iI]d|timestamp|project_?[iI]d|type|name)"\s*:')
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CALLS = ("GENERATION",)
+_OTHERS = (
+    "SPAN", "EVENT", "AGENT", "TOOL", "CHAIN", "RETRIEVER", "EVALUATOR", "EMBEDDING", "GUARDRAIL",
+)  # fmt: skip
 
 
 def read_langfuse(places: Sequence[str], intake: Intake) -> Iterator[Batch]:
@@ -88,7 +91,7 @@ def _told(record: Record, intake: Intake) -> Iterator[Entry]:
 def _observation(record: Record, intake: Intake) -> Call | Left:
     kind = str(record["type"]).upper()
     if kind not in _CALLS:
-        return Left(kind.lower())
+        return Left(kind.lower() if kind in _OTHERS else "other type")
     if str(record.get("environment") or "").startswith("langfuse-"):
         return Left("evaluation")
     told = {**record, "input": parsed(record.get("input")), "output": parsed(record.get("output"))}

@@ -44,6 +44,7 @@ _EVALUATION = "gen_ai.evaluation.result"
 _CHOICE = "gen_ai.choice"
 _INDEXED = re.compile(r"gen_ai\.(prompt|completion)\.(\d+)\.(role|content)")
 _SPOKEN = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message")
+_PLAIN = re.compile(r"[a-z_]{1,40}")
 _USERS = ("user.id", "enduser.id", "enduser.pseudo.id")
 _SESSIONS = ("conversation_id", "gen_ai.conversation.id", "session.id")
 _FAILED = (2, "2", "STATUS_CODE_ERROR", "ERROR")
@@ -93,7 +94,8 @@ def _read(span: Item, intake: Intake) -> Iterator[Call | Context | Left]:
     operation = text(told, "gen_ai.operation.name") or text(told, "llm.request.type")
     asked, answered = _content(told, span.events)
     if (operation or _CHATS[0]) not in _CHATS or (operation is None and asked is None):
-        yield Left(operation or "other span")
+        named = operation is not None and _PLAIN.fullmatch(operation)
+        yield Left(operation if operation and named else "other span")
         return
     own = intake.mapping.applied({**told, "input": asked, "output": answered})
     user = next((told[name] for name in _USERS if told.get(name)), None)

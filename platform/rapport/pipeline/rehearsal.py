@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,28 @@ def _ingested(stage: Stage) -> None:
     ingest_logs(IngestConfig(**stage.base, format="simulation", paths=paths))
 
 
+def _declared(stage: Stage) -> None:
+    """A task of each of a few users, half of its time gone."""
+    from rapport.testing import a_turn  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    due = {"due": (now + timedelta(hours=8)).timestamp()}
+    tasks = [
+        a_turn(
+            user_id=f"u{n}",
+            conversation_id=f"task{n}",
+            kind="task",
+            task_id=f"task-{n}",
+            text=None,
+            ts=now - timedelta(hours=8),
+            features=due,
+            purposes=["serve", "train", "experiment", "proactive"],
+        )
+        for n in range(20)
+    ]
+    stage.lake.append("turns", tasks, writer="rehearsal")
+
+
 def _embedded(stage: Stage) -> None:
     from rapport.pipeline.rehearsed_models import embed_here  # noqa: PLC0415
 
@@ -169,6 +192,7 @@ def _judged(stage: Stage) -> None:
 STEPS: Mapping[str, Callable[[Stage], None]] = {
     "serve": _served,
     "ingest_logs": _ingested,
+    "tasks": _declared,
     "embed_users": _embedded,
     "compute_rewards": _rewarded,
     "train_scorers": _scored,
@@ -177,4 +201,4 @@ STEPS: Mapping[str, Callable[[Stage], None]] = {
     "train_policy": _learned,
     "evaluate_release": _judged,
 }
-"""What a smoke run may prepare, by the job whose work it does."""
+"""What a smoke run may prepare, by the job whose work it does; `tasks` declares some for nudges."""

@@ -1,15 +1,19 @@
 """What is exported and ingested again is the same log: every probability and reward to the bit."""
 
 import datetime as dt
+import json
+import math
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.arms import load_menu
 from rapport.exports.dsjson import write_dsjson
 from rapport.exports.open_bandit import write_open_bandit
+from rapport.exports.rllib import write_rllib
 from rapport.exports.rows import Decisions
 from rapport.governance.tenants import EMBEDDED
 from rapport.ingest import ingest
@@ -144,6 +148,28 @@ def test_open_bandit_columns_come_back_as_they_were(tmp_path_factory, log):
     write_open_bandit(Decisions(a_lake(folder / "a", log)), folder / "log.parquet")
     found = back(folder / "b", "obd", folder / "log.parquet")
     assert told(bare, found) == told(bare, log)
+
+
+@few
+@given(log=logs)
+def test_rllib_columns_hold_every_choice_chance_and_reward(tmp_path_factory, log):
+    file = tmp_path_factory.mktemp("rllib") / "log.parquet"
+    log = [one for one in log if one[1] is not None and one[0]["mode"] == log[0][0]["mode"]]
+    counts = write_rllib(Decisions(a_lake(file.parent / "lake", log)), file)
+    table = pq.read_table(file)
+    names = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
+    found = [
+        (r["eps_id"], r["t"], names["action_names"][r["actions"]], r["action_logp"], r["rewards"])
+        for r in table.to_pylist()
+    ]
+    talks: dict[str, list[Any]] = {}
+    for row, reward in sorted(log, key=lambda one: one[0]["turn_index"]):
+        taken = row["candidates"][row["action_index"]]
+        choice = taken["arm"] or taken["candidate_id"], math.log(row["propensity"]), reward
+        talks.setdefault(row["episode_id"], []).append(choice)
+    stated = [(talk, t, *one) for talk, held in talks.items() for t, one in enumerate(held)]
+    assert counts["decisions"] == len(log)
+    assert sorted(found) == sorted(stated)
 
 
 def test_what_is_not_to_be_learned_from_stays_out_and_is_counted(tmp_path):
