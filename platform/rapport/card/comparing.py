@@ -41,28 +41,52 @@ class Strategies(Protocol):
         """[N, A] probability of each."""
 
 
+class NextStrategies(Protocol):
+    """Says which kind of reply comes next, such as `rapport.affect.next_strategy` does."""
+
+    def strategies(self, conversations: Sequence[Sequence[Mapping[str, str]]]) -> FloatArray:
+        """[N, K] probability of each kind that a supporter would give now."""
+
+    def shown(self, replies: Sequence[str]) -> FloatArray:
+        """[N, K] probability of each kind that a reply shows."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Scorers that a home trained on sets of its own; none of those it did not."""
+
+    empathy: Empathy | None = None
+    """EPITOME's."""
+    next_strategies: NextStrategies | None = None
+
+
+UNTRAINED = Trained()
+
+
 @dataclass(frozen=True)
 class Readers:
     """Who reads the replies."""
 
     fit: FitJudge
     strategies: Strategies
-    empathy: Empathy | None = None
-    """EPITOME's scorer, where this home trained it."""
+    trained: Trained = UNTRAINED
 
     @property
     def judges(self) -> dict[str, Judge]:
         """The blind judges by name."""
         found: dict[str, Judge] = {"fit": self.fit, "defects": defect_judge(_count)}
-        return found | ({"empathy": empathy_judge(self.empathy)} if self.empathy else {})
+        empathy = self.trained.empathy
+        return found | ({"empathy": empathy_judge(empathy)} if empathy else {})
 
 
 def of_rung(cases: Sequence[Case], replies: Sequence[str], readers: Readers) -> Group:
     """What N replies are like: `words`, `refusals`, `loops`, each defect, `fit`, and more.
 
     `fit` is the chance, from even odds, that a reply was written for its message; `strategy` the
-    probability that it shows the kind of reply the person gave, where the log names that;
-    `empathy` the sum of EPITOME's expected levels, 0 to 6, whatever the reply's length.
+    probability that it shows the kind of reply the person gave, where the log names that. By
+    scorers trained in this home: `strategy_fit` the probability that it shows the kind that a
+    supporter would give, `empathy` the sum of EPITOME's expected levels, 0 to 6, whatever its
+    length.
     """
     told: list[Conversation] = [case.messages for case in cases]
     found = [defects(reply, case.messages) for reply, case in zip(replies, cases, strict=True)]
@@ -73,9 +97,12 @@ def of_rung(cases: Sequence[Case], replies: Sequence[str], readers: Readers) -> 
         **{name: _shares([each[name] for each in found]) for name in DEFECTS},
         "fit": readers.fit.chance(told, replies),
     }
-    if readers.empathy is not None:
-        levels = readers.empathy.levels([_last(each) for each in told], replies)
+    if (empathy := readers.trained.empathy) is not None:
+        levels = empathy.levels([_last(each) for each in told], replies)
         values["empathy"] = levels.sum(axis=1)
+    if (coming := readers.trained.next_strategies) is not None:
+        said = [[{"role": m["role"], "content": m["content"]} for m in each] for each in told]
+        values["strategy_fit"] = (coming.strategies(said) * coming.shown(replies)).sum(axis=1)
     values |= _strategy(cases, replies, readers)
     return Group(measures(values, _users(cases)))
 
@@ -93,10 +120,10 @@ def of_pair(
     said = {name: judged(each, told, lower, upper) for name, each in readers.judges.items()}
     values = {f"preferred_by_{name}": each.won for name, each in said.items()}
     values["fit"] = readers.fit.chance(told, upper) - readers.fit.chance(told, lower)
-    if readers.empathy is not None:
+    if (empathy := readers.trained.empathy) is not None:
         one, other = matched(lower, upper)
         posts = [_last(each) for each in told]
-        gained = readers.empathy.levels(posts, other) - readers.empathy.levels(posts, one)
+        gained = empathy.levels(posts, other) - empathy.levels(posts, one)
         values["empathy"] = gained.sum(axis=1)
     found = dict(measures(values, _users(cases)))
     swayed = {f"swayed_{name}": _alone(each.swayed, len(cases)) for name, each in said.items()}

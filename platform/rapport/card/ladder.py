@@ -16,7 +16,7 @@ import polars as pl
 
 from rapport.affect.strategy import StrategyScorer
 from rapport.arms import DEFAULT_AGENT, load_menu
-from rapport.card.comparing import Readers, measures, of_pair, of_rung
+from rapport.card.comparing import UNTRAINED, Readers, Trained, measures, of_pair, of_rung
 from rapport.card.judges import Empathy, FitJudge, fit_judge
 from rapport.card.questions import questions
 from rapport.card.reliability import errors_of
@@ -64,7 +64,7 @@ def measure_ladder(
     *,
     tenant: str = "default",
     limit: int = LIMIT,
-    empathy: Empathy | None = None,
+    trained: Trained = UNTRAINED,
 ) -> Result:
     """Answer held-out people's messages on every rung, and compare.
 
@@ -74,7 +74,7 @@ def measure_ladder(
         release: Whose adapters, cards, policy and library make the upper rungs.
         tenant: Whose users these are.
         limit: Most messages; five rungs take about five seconds each on two cores.
-        empathy: EPITOME's scorer of this home, none where it was not trained.
+        trained: Scorers of this home.
 
     Returns:
         Groups are the rungs, `people`, and pairs as `adapter over prompt`; see `comparing` for
@@ -97,7 +97,8 @@ def measure_ladder(
     encoder = release.text_encoder()
     fit = _learned_fit(encoder, spoken, without=frozenset(users) - teachers)
     cases = replies_in(spoken, without=teachers | taught, limit=limit, history=HISTORY, seed=_SEED)
-    readers = Readers(fit, StrategyScorer.load(release.folder / "strategies"), empathy)
+    strategies = StrategyScorer.load(release.folder / "strategies")
+    readers = Readers(fit, strategies, trained)
     groups = _groups(cases, release, readers, encoder)
     return Result(
         task="ladder",
@@ -114,7 +115,7 @@ def measure_ladder(
             f"judge fit learned from {fit.n:,} replies of other people's supporters and ranks "
             f"{fit.auc:.0%} of theirs above misplaced ones; .5 of a judge is no difference",
             "judge defects counts defects, refusals and loops by rules; most pairs are a tie",
-            _of_empathy(empathy),
+            _of_empathy(trained.empathy),
             "judges see two replies of equal length in both orders, without who wrote them",
             "error of adapter_policy is that of adapter: its questions name one kind of reply",
         ),

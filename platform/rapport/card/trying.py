@@ -1,15 +1,20 @@
 """The ladder as a command runs it: on what data, read by which scorers, kept for the next card."""
 
 import tempfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from rapport.affect.empathy import load_empathy
+from rapport.affect.next_strategy import load_next_strategy
+from rapport.card.comparing import Trained
 from rapport.card.conduct import about_ladder
 from rapport.card.document import Line, Section, Status
 from rapport.card.kept import keep
 from rapport.card.ladder import LIMIT, STEPS, measure_ladder
 from rapport.home import Home
 from rapport.measuring.released import Released
-from rapport.measuring.result import Result
+from rapport.measuring.result import Result, fingerprint
 from rapport.simulation import SimulationConfig, generate, write
 
 _SIMULATED = SimulationConfig(users=120, turns=10, seed=7919)
@@ -34,13 +39,24 @@ def try_ladder(
         tenant: Whose users the dialogues are.
         limit: Most messages.
     """
+    encoder = release.text_encoder()
+    measure = partial(
+        measure_ladder,
+        home=home,
+        release=release,
+        tenant=tenant,
+        limit=limit,
+        trained=Trained(
+            load_empathy(home.root, encoder=encoder), load_next_strategy(home.root, encoder=encoder)
+        ),
+    )
     if data is not None:
-        result = measure_ladder(data, home, release, tenant=tenant, limit=limit)
+        result = measure(data)
     else:
         with tempfile.TemporaryDirectory() as folder:
             simulated = Path(folder) / "simulated"
             write(generate(_SIMULATED), simulated)
-            result = measure_ladder(simulated, home, release, tenant=tenant, limit=limit)
+            result = replace(measure(simulated), sha256=fingerprint(simulated))
     keep(home, ladder_section(result), about=about_ladder(release.folder))
     return result
 
@@ -111,6 +127,7 @@ def _of_rung(result: Result, name: str) -> list[Line]:
     words = {
         "fit": "fit to the message, probability",
         "empathy": "expressed empathy, 0 to 6",
+        "strategy_fit": "shows a kind that a supporter would give, probability",
         "strategy": "shows the kind of reply people gave, probability",
         "error": "wrong answers to checkable questions, share",
         "refusals": "refusals, share",

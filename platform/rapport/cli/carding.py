@@ -1,8 +1,9 @@
 """`rapport card`: does a release help, and whom does it harm?"""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,6 +43,17 @@ def card(
     else:
         print_card(found)
         console().print(f"The page: {folder / CARD_PAGE}", highlight=False, soft_wrap=True)
+
+
+def say_card(result: Mapping[str, Any]) -> None:
+    """Say in a line or two what the card of a candidate that was just judged came to."""
+    told = result.get("card")
+    if not told:
+        return
+    console().print(f"Empathy card: {told['reason']}", highlight=False)
+    if told["adapters_refused"]:
+        names = ", ".join(told["adapters_refused"])
+        console().print(f"  it refuses these adapters: {names}; the release goes without them")
 
 
 def print_card(found: "Card") -> None:

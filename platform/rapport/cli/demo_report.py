@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from rapport.cli.carding import say_card
 from rapport.cli.conversations import Exchange, Outcome
 from rapport.cli.demo_journal import when
 from rapport.cli.log_sample import Sample
@@ -91,6 +92,7 @@ def policy(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> None:
     print_rows(trained["learners"], title="Learners, by doubly robust value on validation users")
     console.print(f"Settings chosen: {trained['settings']}", highlight=False)
     gate_verdict(judged, title="The gate on the first policy, against the logging policy")
+    say_card(judged)
 
 
 def gate_verdict(verdict: Mapping[str, Any], *, title: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rapport.cli.carding import say_card
 from rapport.cli.printing import console, print_rows
 from rapport.cli.stage_lines import say, stage_done, stage_row, stage_skipped
 from rapport.cli.verdicts import print_verdict
@@ -32,6 +33,7 @@ def print_run(results: Iterable[Result]) -> None:
             print_personas(result)
         if "reporting_rates" in result:
             print_verdict(result, title=f"The gate on candidate {result['candidate']}")
+            say_card(result)
         if result.get("release"):
             say(f"  release {result['release']}")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rapport.arms import load_menu
-from rapport.card.comparing import Readers, measures, of_pair, of_rung
+from rapport.card.comparing import Readers, Trained, measures, of_pair, of_rung
 from rapport.card.judges import fit_judge
 from rapport.card.rungs import even_arms
 from rapport.measuring.dialogues import Case
@@ -36,7 +36,7 @@ def cases(n=40):
 
 @pytest.fixture(scope="module")
 def readers():
-    return Readers(fit_judge(Words(), *people()), Showing(), ByLength())
+    return Readers(fit_judge(Words(), *people()), Showing(), Trained(ByLength()))
 
 
 def test_a_rung_is_measured_on_every_message_with_intervals_over_people(readers):
