@@ -21,6 +21,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from rapport.affect.languages import readable
 from rapport.affect.scorers import AffectScorer
 from rapport.errors import ConflictError, NotFoundError, ServingError
 from rapport.governance.feedback import NumberMetric, TextMetric
@@ -129,7 +130,8 @@ class Feedbacks:
         if not isinstance(asked.value, str) or not asked.value.strip():
             raise ServingError(f"value: {asked.metric_name} takes a text", "value")
         text = redact(asked.value)
-        sentiment = float(self._scorer.sentiment([text])[0]) if agreed else None
+        read = agreed and bool(readable([text])[0])
+        sentiment = float(self._scorer.sentiment([text])[0]) if read else None
         return {"value": None, "text": text, "sentiment": sentiment}
 
 

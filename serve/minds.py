@@ -52,7 +52,7 @@ class Mind:
             vector=vector,
             last_ts=ts,
             episode_id=episode_id,
-            curve=advance(curve, reading.sentiment),
+            curve=advance(curve, reading.sentiment) if reading.readable else curve,
             last_arm=self.last_arm if same else None,
         )
 

@@ -85,6 +85,11 @@ class Plan:
         return situation(self.bundle, self.mind, self.seen, route=self.route, where=where)
 
     @property
+    def affect_read(self) -> bool:
+        """Whether affect was read of the message: the user agreed, and its language is one."""
+        return self.party.allows("infer_affect") and self.reading.readable
+
+    @property
     def seen(self) -> Reading:
         """The reading as far as the user agreed to it; distress and crisis are always heard."""
         return self.reading if self.party.allows("infer_affect") else self.reading.neutral()

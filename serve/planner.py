@@ -18,6 +18,8 @@ from .wire import Mode
 
 ARMS_OFF = "arms:off"
 """In a decision's `degraded`: every arm of the agent is switched off, so none was drawn."""
+AFFECT_UNREAD = "affect:language"
+"""In a decision's `degraded`: the message is in a language whose affect is not read."""
 
 
 class Planner:
@@ -72,7 +74,9 @@ class Planner:
         if router and mind.vector is not None and party.allows("infer_affect"):
             route = router.route(mind.vector, plan.reading)
         served = plan.bundle.menu(party.agent_id).served
-        degraded = plan.degraded if served else joined_reasons(plan.degraded, ARMS_OFF)
+        agreed = party.allows("infer_affect")
+        unread = AFFECT_UNREAD if agreed and not plan.reading.readable else None
+        degraded = joined_reasons(plan.degraded, unread, None if served else ARMS_OFF)
         return replace(plan, mind=mind, route=_pinned(plan, route), degraded=degraded)
 
     def default_mode(self, plan: Plan) -> DecisionMode:
@@ -128,7 +132,10 @@ def _named_model(plan: Plan) -> Plan:
 
 
 def may_explore(plan: Plan) -> bool:
-    """Whether chance may choose: the user agreed, is not protected and not in distress."""
+    """Whether chance may choose: the user agreed, is not protected and not in distress.
+
+    Of a message in a language whose affect is not read, nobody knows the last.
+    """
     party = plan.party
-    calm = plan.reading.sentiment > DISTRESS
+    calm = plan.reading.readable and plan.reading.sentiment > DISTRESS
     return party.allows("experiment") and party.explorable and not party.protected and calm

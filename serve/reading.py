@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rapport.affect.languages import readable
 from rapport.affect.scorers import AffectScorer
 from rapport.affect.strategy import StrategyScorer
 from rapport.governance.crisis import sentences
@@ -25,6 +26,8 @@ class Reading:
     sentiment: float
     """In [-1, 1]."""
     verdict: Verdict
+    readable: bool = True
+    """Whether affect can be read of its language; where not, it is neutral."""
 
     def neutral(self) -> "Reading":
         """The message without what it says of its writer's mood."""
@@ -66,12 +69,13 @@ class Reader:
         vectors = self._encoder.encode([text])
         whole = sentences(text) == [text]
         (verdict,) = self._guard.check_inputs([text], vectors=vectors if whole else None)
-        return Reading(
+        found = Reading(
             vector=vectors[0],
             emotion=self._scorer.emotion([text], vectors)[0],
             sentiment=float(self._scorer.sentiment([text], vectors)[0]),
             verdict=verdict,
         )
+        return found if readable([text])[0] else replace(found.neutral(), readable=False)
 
     def fault(self, reply: str) -> str | None:
         """Name what keeps a reply from leaving, none where it may."""

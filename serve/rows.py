@@ -64,14 +64,14 @@ def _features(plan: Plan, speech: Speech) -> dict[str, float]:
 def _known(plan: Plan) -> dict[str, float]:
     """The message's sentiment; where a policy was asked, all of what it knew."""
     if plan.draw is None or plan.draw.policy_id is None:
-        return {SENTIMENT: plan.reading.sentiment}
+        return {SENTIMENT: plan.reading.sentiment} if plan.reading.readable else {}
     return to_features(plan.bundle.layout, plan.case())
 
 
 def user_turn(plan: Plan) -> dict[str, Any]:
     """Build the user's turn; in a crisis its text is not kept, the row is."""
     columns: dict[str, Any] = {"facet": CRISIS_FACET} if plan.crisis else {}
-    if not plan.crisis and plan.party.allows("infer_affect"):
+    if not plan.crisis and plan.affect_read:
         columns["sentiment"] = plan.reading.sentiment
     columns |= plan.event.turn_id("user") if plan.event else {}
     text = CRISIS_TEXT if plan.crisis else redact(plan.said)
@@ -123,7 +123,7 @@ def response_block(plan: Plan, speech: Speech) -> dict[str, Any]:
         "delivered": row["delivered"],
         "propensity": row["propensity"],
         "explored": row["explored"],
-        "sentiment": plan.reading.sentiment if plan.party.allows("infer_affect") else None,
+        "sentiment": plan.reading.sentiment if plan.affect_read else None,
         "degraded": row["degraded"],
         "guard": CRISIS_FACET if plan.crisis else speech.guard,
     }

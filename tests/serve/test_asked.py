@@ -100,3 +100,16 @@ def test_no_affect_is_read_or_kept_of_who_did_not_agree(fast):
     assert fast.store.turns_of(row["episode_id"])[0]["sentiment"] is None
     reading = fast.light.exchanges.reader.read(CALM).neutral()
     assert (reading.sentiment, np.abs(reading.emotion).sum()) == (0.0, 0.0)
+
+
+def test_no_affect_is_read_of_another_language_and_nothing_is_explored(fast):
+    said = "Heute geht es mir gar nicht gut, ich bin so allein."
+    for _ in range(5):
+        _, row = fast.say(said, stream=False, **{"rapport::mode": "arm_first"})
+        assert (row["propensity"], row["explored"]) == (1.0, False)
+    assert "affect:language" in row["degraded"].split(", ")
+    assert fast.store.turns_of(row["episode_id"])[0]["sentiment"] is None
+    reading = fast.light.exchanges.reader.read(said)
+    assert (reading.sentiment, np.abs(reading.emotion).sum()) == (0.0, 0.0)
+    shown = fast.chat(said, **{"rapport::dryrun": True, "rapport::explain": True})["rapport"]
+    assert shown["sentiment"] is None

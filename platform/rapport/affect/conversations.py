@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rapport.affect.curve import curve
+from rapport.affect.languages import readable
 from rapport.affect.reward import REWARD, RewardSettings, compute_rewards
 from rapport.affect.scorers import AffectScorer, load_scorer
 from rapport.errors import DataError
@@ -30,7 +31,7 @@ class ScoredMessage:
     role: str
     text: str
     sentiment: float | None = None
-    """In [-1, 1]."""
+    """In [-1, 1]; none of a language whose affect is not read."""
     emotions: tuple[str, ...] = ()
     """Labels of GoEmotions that are there, likeliest first."""
     curve: float | None = None
@@ -70,19 +71,19 @@ def score(
     _check(said, feedback or {})
     users = [place for place, (role, _) in enumerate(said) if role == "user"]
     read = _read([said[place][1] for place in users], encoder)
-    sentiment = {place: float(read.sentiment[row]) for row, place in enumerate(users)}
+    sentiment = dict(zip(users, map(_number, read.sentiment), strict=True))
     rewards = compute_rewards(
         *_tables(said, feedback or {}),
         pl.DataFrame(
             {"turn_id": [str(place) for place in users], "sentiment": read.sentiment},
             schema={"turn_id": pl.String, "sentiment": pl.Float64},
-        ),
+        ).filter(pl.col("sentiment").is_not_nan()),
         as_of=_START,
         settings=settings,
     )
     earned = {int(row["decision_id"]): row for row in rewards.to_arrow().to_pylist()}
     level = curve(read.sentiment, settings.curve)[1:]
-    heard = dict(zip(users, zip(read.emotions, level.tolist(), strict=True), strict=True))
+    heard = dict(zip(users, zip(read.emotions, map(_number, level), strict=True), strict=True))
     return [
         ScoredMessage(
             role=role,
@@ -111,7 +112,7 @@ def spoken(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _Read:
-    sentiment: NDArray[np.float64]  # [N]
+    sentiment: NDArray[np.float64]  # [N], not a number where the language is not read
     emotions: list[tuple[str, ...]]
 
 
@@ -121,7 +122,16 @@ def _read(texts: Sequence[str], encoder: "TextEncoder | None") -> _Read:
     vectors = None if encoder is None else encoder.encode(texts)
     scorer: AffectScorer = load_scorer(encoder_id=encoder.encoder_id if encoder else None)
     named = scorer.named(scorer.emotion(texts, vectors), by_words=vectors is None)
-    return _Read(scorer.sentiment(texts, vectors), named)
+    heard = readable(texts)
+    return _Read(
+        np.where(heard, scorer.sentiment(texts, vectors), np.nan),
+        [names if read else () for names, read in zip(named, heard, strict=True)],
+    )
+
+
+def _number(value: float) -> float | None:
+    """None where a value is not a number."""
+    return None if np.isnan(value) else float(value)
 
 
 def _check(said: Sequence[tuple[str, str]], feedback: Mapping[int, Mapping[str, float]]) -> None:

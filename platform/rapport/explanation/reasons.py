@@ -28,6 +28,7 @@ _DELIVERED = {
 }
 _DEGRADED = {
     "arms:off": "every kind of reply of this agent was switched off",
+    "affect:language": "the message is in a language whose affect is not read, so none counted",
     "adapter:protected": "a protected user gets no adapter, so the base model answered",
     "policy:nlp_alone": "the policy could not be asked, so the fit to the context decided alone",
     "policy:missing": "the release held no policy, so kinds of reply were drawn evenly",

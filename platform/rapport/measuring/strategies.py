@@ -48,7 +48,7 @@ def measure_strategies(path: Path, *, scorer: NextStrategyScorer, models: Path) 
         rows=read.rows,
         skipped=read.skipped,
         n=len(places),
-        metrics=found,
+        metrics={name: found[name] for name in ("accuracy", "macro_f1", "preference_bias")},
         groups={GROUP: Group(found)},
         notes=(
             f"strategy: {there} of {len(places)} replies are those trained on, each predicted by "

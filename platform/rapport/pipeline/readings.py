@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rapport.affect.curve import curves
+from rapport.affect.languages import readable
 from rapport.affect.scorers import EMOTIONS, AffectScorer
 from rapport.lake import Lake
 from rapport.personas.model import PersonaModel
@@ -40,15 +41,18 @@ def read_decisions(
     """Read the context of decisions: message, persona, emotion and curve, nothing later.
 
     A decision's message is the last one of its conversation before the reply. Decisions without
-    one (a crisis, no agreement to infer affect) are left out.
+    one (a crisis, no agreement to infer affect) are left out. One in a language whose affect is not
+    read is neutral, leaves the curve as it is, and nothing is explored on it.
     """
     events = timelines.events(lake, purpose="infer_affect")
     rows, vectors = aligned(events, turn_vectors(lake, encoder_id=users.encoder_id))
     contexts = contexts_of(lake, decisions, among=_with_vectors(events, rows))
     message = vectors[rows[contexts["event"].to_numpy()]]
     parts = users.parts(users.encode_through(events, rows, vectors)[contexts["event"].to_numpy()])
-    emotion = scorer.emotion(contexts["text"].to_list(), message)
-    sentiment = scorer.sentiment(contexts["text"].to_list(), message)
+    texts = contexts["text"].to_list()
+    heard = readable(texts)
+    emotion = np.where(heard[:, None], scorer.emotion(texts, message), 0.0)
+    sentiment = np.where(heard, scorer.sentiment(texts, message), np.nan)
     posterior = personas.posterior(parts.mean, parts.n, parts.features, emotion)
     kept = decisions.join(contexts.select("decision_id"), on="decision_id", how="semi")
     order = kept.select("decision_id").join(
@@ -58,11 +62,11 @@ def read_decisions(
     readings = Readings(
         posterior=posterior[take],
         n_eff=parts.n[take],
-        sentiment=sentiment[take],
-        curve=_curves(contexts, sentiment)[take],
+        sentiment=np.nan_to_num(sentiment)[take],
+        curve=np.nan_to_num(_curves(contexts, sentiment))[take],
         emotion=group_emotions(emotion, EMOTIONS)[take],
         message=message[take],
-        explore=sentiment[take] > DISTRESS,
+        explore=sentiment[take] > DISTRESS,  # false where it is not a number
     )
     return Read(kept, readings, order["text"])
 

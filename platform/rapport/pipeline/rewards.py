@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from rapport.affect.languages import readable
 from rapport.affect.reward import changed, compute_rewards
 from rapport.affect.scorers import load_scorer
 from rapport.config import JobConfig
@@ -74,8 +75,12 @@ def paid_in(feedback: pl.DataFrame, metrics: Mapping[str, Metric]) -> pl.DataFra
 
 
 def _sentiment(lake: Lake, home: Home, config: JobConfig) -> pl.DataFrame:
-    """Sentiment of every message: `turn_id`, `sentiment`; vectors are read, or made if missing."""
+    """Sentiment of messages: `turn_id`, `sentiment`; vectors are read, or made if missing.
+
+    Those in a language whose affect is not read are left out.
+    """
     told = messages(lake, purpose=PURPOSE, tenant=config.tenant)
+    told = told.filter(pl.Series(readable(told["text"].to_list())))
     encoder = load_encoder(config.encoder)
     known = turn_vectors(lake, encoder_id=encoder.encoder_id, tenant=config.tenant)
     ready = told.join(known, on="turn_id", how="semi", maintain_order="left")

@@ -49,3 +49,12 @@ def test_a_message_without_a_text_is_refused():
 def test_feedback_that_goes_nowhere_is_refused(feedback, remedy):
     with pytest.raises(DataError, match=remedy):
         score([LOW, ASKED, BETTER], feedback=feedback)
+
+
+def test_a_language_that_is_not_read_leaves_mood_and_curve_as_they_were():
+    foreign = {"role": "user", "content": "Heute geht es mir gar nicht gut, ich bin so allein."}
+    first, low, _, again = score([foreign, LOW, ASKED, foreign])
+    assert (first.sentiment, first.emotions, first.curve) == (None, (), None)
+    assert (again.sentiment, again.emotions) == (None, ())
+    assert again.curve == low.curve
+    assert score([foreign, ASKED, foreign])[1].reward is None
