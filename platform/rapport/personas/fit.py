@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logsumexp
 from rapport.errors import TooLittleDataError
 from rapport.personas.model import Habits, PersonaModel
 from rapport.personas.names import new_names
-from rapport.personas.scatter import Crowd, codes, crowd_of, group_means, is_held
+from rapport.personas.scatter import Crowd, codes, crowd_of, group_means, is_held, newest
 from rapport.personas.select import Choice, choose_k, grouped
 from rapport.personas.subspace import Subspace, find_subspace
 from rapport.users.features import habits, pooled
@@ -61,7 +61,7 @@ def fit(
     features: FloatArray | None = None,
     k: int | None = None,
 ) -> PersonaModel:
-    """Find personas in the turns of U users, all held at once.
+    """Find personas in the turns of U users, all held at once; of each the newest 100 count.
 
     Args:
         turn_vectors: [N, D], each user's in order of time.
@@ -75,7 +75,9 @@ def fit(
         TooLittleDataError: Fewer than 20 users.
     """
     _check_enough(int(turn_users.max(initial=-1)) + 1)
-    talks = turn_users if conversations is None else codes(conversations)
+    talks = turn_users if conversations is None else conversations
+    kept = newest(turn_users)
+    turn_vectors, turn_users, talks = turn_vectors[kept], turn_users[kept], codes(talks[kept])
     means, n = group_means(turn_vectors, turn_users)
     held = is_held(turn_users)
     people = People(

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from rapport.errors import TooLittleDataError
 from rapport.lake import Lake
 from rapport.personas.fit import LEAST_USERS, People
-from rapport.personas.scatter import Crowd, codes, crowd_of, group_sums, is_held, together
+from rapport.personas.scatter import (
+    MOST_TURNS,
+    Crowd,
+    codes,
+    crowd_of,
+    group_sums,
+    is_held,
+    together,
+)
 from rapport.personas.subspace import Subspace
 from rapport.users.parts import Mapper, Parts
 from rapport.users.states import matrix
@@ -154,11 +162,12 @@ def _judged(parts: Parts, mapper: Mapper, space: Subspace) -> tuple[RealArray, I
 
 
 def _learnable(part: _Part) -> pl.DataFrame:
-    """Turns with a vector of users who wrote enough, by user and time."""
+    """Turns with a vector of users who wrote enough, by user and time, the newest of each."""
     _, turns, vectors = part
     known = vectors.select("turn_id", "vector").unique("turn_id", keep="first")
     several = pl.len().over("user_id") >= LEAST_TURNS
-    return turns.join(known, on="turn_id").filter(several).sort("user_id", "ts", "turn_index")
+    told = turns.join(known, on="turn_id").filter(several).sort("user_id", "ts", "turn_index")
+    return told.group_by("user_id", maintain_order=True).tail(MOST_TURNS)
 
 
 def _numbered(parts: Parts) -> Iterator[_Part]:

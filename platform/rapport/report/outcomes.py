@@ -14,7 +14,11 @@ LEAST_USERS = 5
 
 
 def means(
-    labels: NDArray[np.str_], values: NDArray[np.float64], users: NDArray[np.str_]
+    labels: NDArray[np.str_],
+    values: NDArray[np.float64],
+    users: NDArray[np.str_],
+    *,
+    once: bool = False,
 ) -> pl.DataFrame:
     """Mean of the values under each label with a 95 % interval, resampled by user.
 
@@ -22,6 +26,7 @@ def means(
         labels: [N]; the empty one is no group.
         values: [N]; nan is left out.
         users: [N].
+        once: Whether each user counts once under a label, however many rows are his.
 
     Returns:
         `label, value, low, high, n, users` by label, for labels of at least `LEAST_USERS` users.
@@ -31,9 +36,10 @@ def means(
     for name in np.unique(labels):
         rows = known & (labels == name)
         if name and len(np.unique(users[rows])) >= LEAST_USERS:
-            ones = np.ones(int(rows.sum()))
+            _, code = np.unique(users[rows], return_inverse=True)
+            part = 1.0 / np.bincount(code)[code] if once else np.ones(len(code))
             names.append(str(name))
-            terms.append(Terms(values[rows][None], ones[None], users[rows], ones))
+            terms.append(Terms((part * values[rows])[None], part[None], users[rows], part))
     found = estimates(terms, BY) if terms else []
     return pl.DataFrame(
         {

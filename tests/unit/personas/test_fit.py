@@ -37,6 +37,23 @@ def test_the_same_seed_gives_the_same_model():
     assert fitted(people).version == fitted(people).version
 
 
+def test_a_few_loud_users_hide_nobody_elses_persona():
+    people, loud, rng = a_population(), 3, np.random.default_rng(0)
+    strange = rng.normal(size=(loud, people.vectors.shape[1]))
+    strange *= 3 / np.linalg.norm(strange, axis=1, keepdims=True)
+    users = np.repeat(np.arange(loud), 400)
+    noise = rng.normal(scale=people.vectors.std(), size=(len(users), strange.shape[1]))
+    talks = np.repeat([people.conversations[people.users == u][-1] for u in range(loud)], 400)
+    model = fit(
+        np.concatenate([people.vectors, (strange[users] + noise).astype(np.float32)]),
+        np.concatenate([people.users, users]),
+        conversations=np.concatenate([people.conversations, talks]),
+        seed=0,
+    )
+    named = model.posterior(people.means, people.sizes).argmax(axis=1)
+    assert adjusted_rand_score(people.persona[loud:], named[loud:]) > 0.9
+
+
 def test_the_number_of_personas_can_be_given():
     people = a_population()
     assert len(fitted(people, k=5).names) == 5

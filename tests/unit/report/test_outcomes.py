@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from rapport.report.outcomes import LEAST_USERS, binned, counted, means
 
@@ -14,6 +15,16 @@ def test_means_by_label_with_users_counted():
         ("b", -0.25, 12, 6),
     ]
     assert (found["low"] <= found["value"]).all()
+
+
+def test_each_user_can_count_once_however_loud():
+    users = np.array([f"u{i}" for i in range(9)] + ["loud"] * 91)
+    values = np.r_[np.zeros(9), np.ones(91)]
+    labels = np.full(100, "a")
+    assert means(labels, values, users)["value"].to_list() == [0.91]
+    found = means(labels, values, users, once=True)
+    assert found["value"].to_list() == [pytest.approx(0.1)]
+    assert found["n"].to_list() == [100]
 
 
 def test_a_label_of_few_users_is_left_out():

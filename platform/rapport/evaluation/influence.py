@@ -1,0 +1,62 @@
+"""Means over people that no one person moves far: each counts once, or the far ones less.
+
+A mean over rows belongs to whoever has most of them. With each user counting once, users who say
+whatever they like move a mean in [-1, 1] by at most twice their share: 1 % by .02. The robust mean
+halves that at least, wherever most people are alike.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rapport.evaluation.intervals import FloatArray
+
+_NORMAL, _FAR = 1.4826, 1.0
+"""From the median deviation to a standard deviation; how many of these count in full. Of normal
+users' means the robust mean then keeps 90 % of the plain one's precision."""
+_WIDEST = 0.25
+"""Reward units that count in full at most: users who differ more are not taken at their word."""
+_ROUNDS, _SAME = 200, 1e-10
+
+
+def user_means(value: FloatArray, user: NDArray[Any]) -> FloatArray:
+    """Mean [U] of each user's values [N], in order of user; nan is left out, and who has no other.
+
+    Args:
+        value: [N] rewards.
+        user: [N] labels.
+    """
+    told = ~np.isnan(value)
+    _, code = np.unique(user[told], return_inverse=True)
+    return np.asarray(np.bincount(code, weights=value[told]) / np.bincount(code))
+
+
+def equal_mean(value: FloatArray, user: NDArray[Any]) -> float:
+    """Mean of the users' means: each user counts once, however many rows are his; nan of none."""
+    means = user_means(value, user)
+    return float(means.mean()) if len(means) else float("nan")
+
+
+def robust_mean(value: FloatArray, user: NDArray[Any]) -> float:
+    """What a typical user's rewards come to: Huber's mean of the users' means; nan of none.
+
+    Means further away than `k = min(s, .25)` count as if they lay at k; s is the standard deviation
+    that their median deviation stands for. A share e of users moves it by about `2 k e` over the
+    share that lies within k: 1 % by .01 at most while s stays below .3. Beside `equal_mean` it
+    tells whether a few pull; where people fall into two camps it follows the larger one and is as
+    easily moved, so it is no substitute.
+
+    Source: Huber, Annals of Mathematical Statistics 35, 1964.
+    """
+    means = user_means(value, user)
+    if not len(means):
+        return float("nan")
+    middle = float(np.median(means))
+    near = min(_FAR * _NORMAL * float(np.median(np.abs(means - middle))), _WIDEST)
+    for _ in range(_ROUNDS):
+        step = float(np.clip(means - middle, -near, near).mean())
+        middle += step
+        if abs(step) < _SAME:
+            break
+    return middle

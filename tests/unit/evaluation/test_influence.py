@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport.evaluation.influence import equal_mean, robust_mean, user_means
+
+USERS, SHARE = 400, 0.01
+
+
+def honest(seed: int, *, spread: float, lean: float = 0.15):
+    """Rewards of users whose own means are normal, some with a hundred times the rows of others.
+
+    Those of few rows add their noise: means spread by about .25 where people themselves by .2.
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.maximum(rng.pareto(1.2, USERS) * 5, 1).clip(max=500).astype(int)
+    user = np.repeat(np.arange(USERS), rows)
+    own = rng.normal(lean, spread, USERS)
+    return np.clip(own[user] + rng.normal(0, 0.3, len(user)), -1, 1), user
+
+
+def colluded(value, user, *, towards: float):
+    """1 % of users, those that were furthest from it, say one thing in 2,000 rows each."""
+    order = np.argsort(user_means(value, user) * towards)[: int(SHARE * USERS)]
+    stay = ~np.isin(user, order)
+    loud = np.repeat(order, 2000)
+    return np.r_[value[stay], np.full(len(loud), towards)], np.r_[user[stay], loud]
+
+
+@pytest.mark.parametrize("towards", [-1.0, 1.0])
+@pytest.mark.parametrize("spread", [0.1, 0.15, 0.2])
+def test_one_percent_of_colluding_users_hardly_move_an_estimate(spread, towards):
+    rows, equal, robust = [], [], []
+    for seed in range(20):
+        before = honest(seed, spread=spread)
+        after = colluded(*before, towards=towards)
+        rows.append(abs(after[0].mean() - before[0].mean()))
+        equal.append(abs(equal_mean(*after) - equal_mean(*before)))
+        robust.append(abs(robust_mean(*after) - robust_mean(*before)))
+    assert max(equal) <= 0.02 + 1e-12
+    assert max(robust) <= 0.01
+    assert min(rows) > 0.2  # what a plain mean over rows would have done
+
+
+@given(st.lists(st.floats(-1, 1), min_size=100, max_size=100), st.sampled_from([-1.0, 1.0]))
+def test_whatever_people_say_one_percent_moves_the_equal_mean_by_two_percent_at_most(own, towards):
+    users = np.arange(100)
+    value = np.array(own)
+    worst = int(np.argmin(value * towards))
+    said = np.r_[np.delete(value, worst), np.full(50, towards)]
+    after = equal_mean(said, np.r_[np.delete(users, worst), np.full(50, worst)])
+    assert abs(after - equal_mean(value, users)) <= 0.02 + 1e-12
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3])
+def test_without_collusion_both_tell_the_same(spread):
+    gaps = [
+        robust_mean(*told) - equal_mean(*told)
+        for told in (honest(seed, spread=spread) for seed in range(20))
+    ]
+    # Four standard errors; the robust one loses 10 % of the precision, so they differ by little.
+    assert abs(np.mean(gaps)) < 4 * np.std(gaps) / np.sqrt(20) + 0.005
+
+
+def test_by_hand():
+    value = np.array([1.0, 0.0, np.nan, -0.5, 0.5, 0.5])
+    user = np.array(["a", "a", "a", "b", "c", "c"])
+    assert user_means(value, user).tolist() == [0.5, -0.5, 0.5]
+    assert equal_mean(value, user) == pytest.approx(1 / 6)
+    assert robust_mean(value, user) == 0.5  # the middle half does not differ at all
+    assert np.isnan(equal_mean(np.array([np.nan]), np.array([1])))
+    assert np.isnan(robust_mean(np.zeros(0), np.zeros(0)))
