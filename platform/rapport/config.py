@@ -28,7 +28,7 @@ SECTIONS = frozenset({"serve", *_JOBS.split()})
 _NAMES = """
 actors again_h base_model batch_tokens budget_s budget_scale cache candidate card checkpoint_s
 chunk_rows confidence config cpus data deadline_s device encoder examples explore fit_users
-format gate gateway grace_hours grace_s half_life_days held_texts held_turns home k lake
+format gamma gate gateway grace_hours grace_s half_life_days held_texts held_turns home k lake
 language_model lease_s least_files limits mapping mode now offline pairs paths persona_model
 persona_tokens poll_s prompt purposes reader recipe refit replies search seed shared_tokens smoke
 store tenant threads threshold_turns topology trials upstream with_events workers

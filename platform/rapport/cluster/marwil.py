@@ -1,8 +1,9 @@
 """RLlib's MARWIL over arms: its learner and loss, a candidate-scoring module, a plain export.
 
-One decision is one episode of one step, so the return is the reward and no batch needs a value
-forwarded through time. The learner is driven directly: RLlib's offline pipeline would start a
-dozen processes to bring it the arrays that are already here.
+What it is given as a decision's reward is its return already, discounted or not, see
+`PolicyDataset.with_returns`: no batch needs a value forwarded through time, so RLlib's own `gamma`
+is inert. The learner is driven directly: RLlib's offline pipeline would start a dozen processes to
+bring it the arrays that are already here.
 """
 
 import logging
@@ -124,7 +125,7 @@ def build_learner(layout: Layout, settings: MarwilSettings, *, variance: float) 
         .env_runners(num_env_runners=0)
         .learners(num_learners=0)
         .training(
-            gamma=0.0,
+            gamma=0.0,  # inert: returns come whole
             lr=settings.learning_rate,
             beta=settings.beta,
             train_batch_size_per_learner=settings.batch,

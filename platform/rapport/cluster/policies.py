@@ -19,7 +19,7 @@ DEFAULT_BUDGET_S = 100.0
 def train_policy(config: TrainPolicyConfig) -> dict[str, Any]:
     """Train a policy on every decision that may be learned from, and stage a candidate."""
     home, lake = Home(config.home), lake_of(config)
-    data = load_dataset(lake, home, tenant=config.tenant)
+    data = load_dataset(lake, home, tenant=config.tenant).with_returns(config.gamma)
     known = data.part("train", "tune")
     facts: dict[str, Any] = {"decisions": len(data), "n": len(known)}
     if config.recipe is not None:

@@ -15,7 +15,7 @@ from rapport.policy.context_model import fit_context_model
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.learn import Bench, measure
 from rapport.policy.policy import ArmScorer, Policy
-from rapport.policy.reward_model import RewardSettings, fit_reward_model
+from rapport.policy.reward_model import TARGETS, RewardSettings, fit_reward_model
 
 LearnerSettings = RewardSettings | MarwilSettings
 _Settings = Annotated[LearnerSettings, Field(discriminator="learner")]
@@ -99,6 +99,7 @@ def propose(trials: int, *, seed: int) -> list[LearnerSettings]:
                     learning_rate=rate,
                     weight_decay=float(10 ** generator.uniform(-3.0, -0.5)),
                     epochs=int(generator.integers(5, 21)),
+                    target=TARGETS[generator.integers(len(TARGETS))],
                 )
             )
         else:
@@ -106,7 +107,8 @@ def propose(trials: int, *, seed: int) -> list[LearnerSettings]:
                 MarwilSettings(
                     learning_rate=rate,
                     beta=float(generator.uniform(0.3, 1.0)),
-                    epochs=int(generator.integers(3, 13)),
+                    epochs=int(generator.integers(5, 21)),
+                    undo=float(generator.choice((0.5, 1.0))),
                 )
             )
     return proposed[: max(trials, 1)]

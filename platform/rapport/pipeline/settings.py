@@ -130,6 +130,10 @@ class TrainPolicyConfig(JobConfig):
     """False trains again with the settings of the policy trained last."""
     recipe: Mapping[str, Any] | None = None
     """Settings and behaviour to train with, in place of a search; a release records its own."""
+    gamma: float = Field(default=0.0, ge=0, lt=1)
+    """Worth of the next reward of a conversation when a decision is learned from: above 0, what a
+    reply makes possible counts too. Inert where conversations have one decision. The gate judges
+    each decision by its own reward whatever this is."""
 
 
 class CardSettings(Config):

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rapport.affect.reward import returns
 from rapport.errors import DataError
 from rapport.evaluation.estimators import Log
 from rapport.policy.features import (
@@ -27,6 +28,7 @@ ARM_MODES = ("arm_first", "rerank", "rank")
 
 
 _WHOLE = 1e-9
+_WINDOW = 10  # rewards that a return sums
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,9 @@ class PolicyDataset:
         """[N] rows that something came back for."""
         return ~np.isnan(self.reward)
 
+    episode: NDArray[np.str_] | None = None
+    """[N] conversation of each decision; absent, each is one of its own."""
+
     @property
     def shown(self) -> Float32Array:
         """[N, A] share of each arm in what was taken."""
@@ -101,6 +106,27 @@ class PolicyDataset:
         }
         groups = {kind: labels[keep] for kind, labels in self.groups.items()}
         return replace(self, situation=self.situation.rows(keep), groups=groups, **cut)
+
+    def with_returns(self, gamma: float) -> "PolicyDataset":
+        """The same decisions, each with what came after it in its conversation counted in.
+
+        Every reward becomes the mean of itself and the next nine, weighted by `gamma^j`, in units
+        of one reward. Rows that were cut out before count nothing. With `gamma` 0, and in
+        conversations of one decision, this is the share of its own reward alone.
+
+        Raises:
+            DataError: Conversations are not known.
+        """
+        if gamma == 0.0:
+            return self
+        if self.episode is None:
+            raise DataError("the log has no episode of its decisions", "set gamma to 0")
+        _, code = np.unique(self.episode, return_inverse=True)
+        order = np.lexsort((self.situation.turn_index, code))
+        summed = returns(self.reward[order], code[order], gamma=gamma, window=_WINDOW)
+        reward = np.empty_like(summed)
+        reward[order] = summed / (gamma ** np.arange(_WINDOW)).sum()
+        return replace(self, reward=reward)
 
     def part(self, *parts: Part) -> "PolicyDataset":
         """Usable rows of the users in the given parts, see `rapport.users.split`."""
@@ -123,14 +149,14 @@ class PolicyDataset:
         """Rows of both, for instance of the simulated log and of what was just served.
 
         Raises:
-            DataError: The layouts differ, so columns would not mean the same.
+            DataError: The layouts differ, so columns would not mean the same, or only one has texts
+                or conversations.
         """
         if self.layout != other.layout:
             raise DataError("two logs have different layouts", "build both with one persona model")
-        if (self.shares is None) != (other.shares is None):
-            raise DataError(
-                "one log chose among arms, the other among texts", "learn from one kind"
-            )
+        for name in ("shares", "episode"):
+            if (getattr(self, name) is None) != (getattr(other, name) is None):
+                raise DataError(f"one log has {name}, the other none", "learn from one of them")
         kinds = self.groups.keys() & other.groups.keys()
         own, more = vars(self), vars(other)
         arrays: dict[str, Any] = {
@@ -206,6 +232,7 @@ def build_dataset(
         source=_text(decisions["source"]),
         decision_id=_text(decisions["decision_id"]),
         groups=_declared(decisions),
+        episode=_text(decisions["episode_id"]),
     )
 
 

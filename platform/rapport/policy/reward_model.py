@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ FOLDS = 3
 MIN_ROWS = 60
 SCORE_FLOOR = 1e-6
 Target = Literal["direct", "ips", "dr"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 _WEIGHT_CAP = 20.0  # a row whose propensity was lower counts as if it had been .05
 _CHUNK = 2048  # rows whose sums are held at once, about 10 MB
 
