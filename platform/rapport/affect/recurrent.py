@@ -3,7 +3,8 @@
 Imports torch; who only reads texts does not import this.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def fit_recurrent(courses: Sequence[Course], *, kinds: int, seed: int) -> dict[s
     """
     dim = courses[0].vectors.shape[1]
     order = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
+    with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = _Net(dim, kinds)
         steps = _EPOCHS * -(-len(courses) // _BATCH)
@@ -105,6 +106,17 @@ def recurrent_scores(
                 row[: len(course.kinds) + 1] for row, course in zip(scores, batch, strict=True)
             ]
     return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Steps this small take longer on two threads than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _loss(net: _Net, batch: Sequence[Course], kinds: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ from rapport.errors import TooLittleDataError
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.label_rows import POLICY_ID
+from rapport.pipeline.labelled_sets import kind_of
 from rapport.pipeline.labelled_training import train_on
 from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import ScorersConfig
@@ -25,6 +26,8 @@ def train_scorers(config: ScorersConfig) -> dict[str, Any]:
     """Train the strategy scorer on the log at hand, on users no adapter learns from."""
     home, lake = Home(config.home), lake_of(config)
     facts: dict[str, Any] = {}
+    for folder in config.data:  # before minutes are spent on the first
+        kind_of(folder)
     for folder in config.data:
         facts[folder.name] = train_on(folder, home.root / "models", config)
     replies = _replies(lake, config)
