@@ -65,17 +65,19 @@ def measures(found: Mapping[str, FloatArray], choices: Choices) -> dict[str, Mea
 
 
 def calibration_error(probability: FloatArray, truth: IntArray) -> float:
-    """Mean distance of confidence and accuracy over ten bins of as many rows each.
+    """How far the probability [N, K] of the likeliest label is from the share that are right."""
+    return binned_error(probability.max(axis=1), probability.argmax(axis=1) == truth)
 
-    Confidence is the probability of the likeliest label.
 
-    Source: Guo et al., ICML 2017 (arXiv:1706.04599), with bins of equal size.
+def binned_error(confidence: FloatArray, right: NDArray[np.bool_]) -> float:
+    """Mean distance of confidence [N] and the share that is right, over ten bins of equal size.
+
+    Source: Guo et al., ICML 2017 (arXiv:1706.04599), with bins of as many rows each.
     """
-    confidence, right = probability.max(axis=1), probability.argmax(axis=1) == truth
     order = np.argsort(confidence, kind="stable")
     bins = [part for part in np.array_split(order, _BINS) if len(part)]
     gaps = [len(part) * abs(confidence[part].mean() - right[part].mean()) for part in bins]
-    return float(sum(gaps) / max(len(truth), 1))
+    return float(sum(gaps) / max(len(right), 1))
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from rapport.affect.scorers import EMOTIONS, AffectScorer
 from rapport.errors import ConfigError
+from rapport.measuring.choices import binned_error
 from rapport.measuring.result import Group, Measure, Result, existing
 from rapport.text import TextEncoder
 
 RESAMPLES, SEED = 1000, 0
 DEV = "dev.tsv"
+_TOLD = 0.1
+"""Most labels of most texts are far below, where no error shows."""
 FloatArray = NDArray[np.float64]
 
 
@@ -22,13 +25,18 @@ def measure_emotions(path: Path, *, scorer: AffectScorer, encoder: TextEncoder) 
     Of a folder its `dev.tsv` is taken, which no scorer learns from.
 
     Groups are the labels, each with its `f1`; macro F1 is over labels that occur or are found.
+    `calibration_error` is over all decisions whose probability is .1 or more: how far it is from
+    the share that are right.
 
     Raises:
         ConfigError: No such file, or none of its lines can be read so.
     """
     path = path / DEV if path.is_dir() else path
     texts, labels, skipped = read_labelled(existing(path))
-    there = scorer.emotion(texts, encoder.encode(texts)) >= scorer.thresholds[1]
+    probability = scorer.emotion(texts, encoder.encode(texts))
+    there = probability >= scorer.thresholds[1]
+    told = probability >= _TOLD
+    error = binned_error(probability[told], labels[told] > 0)
     f1 = _resampled(there, labels > 0)
     names = {
         name: Group({"f1": _measure(f1[:, 2 + place], int(labels[:, place].sum()))})
@@ -44,6 +52,7 @@ def measure_emotions(path: Path, *, scorer: AffectScorer, encoder: TextEncoder) 
         metrics={
             "macro_f1": _measure(f1[:, 0], len(texts)),
             "micro_f1": _measure(f1[:, 1], len(texts)),
+            "calibration_error": Measure(error, None, None, int(told.sum())),
         },
         groups=names,
         notes=("emotion: scorer under " + str(scorer.facts.get("licence", "no licence stated")),),
