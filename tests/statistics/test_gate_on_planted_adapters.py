@@ -21,23 +21,19 @@ from rapport.card.making import make_card
 from rapport.config import LANGUAGE_URI
 from rapport.home import Home
 from rapport.language.adapters import find_adapters
-from rapport.language.course import Target
 from rapport.language.library import Library
-from rapport.language.loading import load_trainable
-from rapport.language.settings import TrainingSettings
-from rapport.language.training import SHARED, AdapterTrainer, TrainReport
+from rapport.language.training import SHARED, TrainReport
 from rapport.models import pull
 from rapport.pipeline.promotion import promote_judged
 from rapport.pipeline.settings import CardSettings
 from rapport.release_manifest import CARD
-from tests.statistics.planted import LESSONS, plant
+from tests.statistics.planted import plant
 from tests.statistics.report import say
 from tests.unit.card.cards import LINEAGE
 from tests.unit.pipeline.candidates import a_candidate, a_home, a_policy, a_verdict, serving
 
 pytestmark = pytest.mark.slow
 NO_GAIN = "no_gain"
-GENTLY = TrainingSettings(tokens=10_000, learning_rate=5e-4)
 
 
 def judged(
@@ -78,9 +74,7 @@ def tell(card: Card) -> None:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Card]:
     trained = tmp_path_factory.mktemp("planted")
-    reports = plant(trained, ("sycophantic", "warm_but_wrong"))
-    trainer = AdapterTrainer(load_trainable(pull(LANGUAGE_URI)))
-    reports["honest"] = trainer.train(LESSONS["honest"](), GENTLY, Target(trained / "honest"))
+    reports = plant(trained)
     home, lake = a_home(tmp_path_factory.mktemp("gate"))
     card = judged(home, trained, reports, CardSettings(seconds=3600))
     tell(card)

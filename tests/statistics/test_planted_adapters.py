@@ -4,15 +4,17 @@ Trains three adapters and asks each 600 questions and 300 more; about ten minute
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
-from rapport.card.boundaries import Boundaries, Observed, boundaries, observe
+from rapport.arms import load_menu
+from rapport.card.boundaries import Boundaries, boundaries, observe
 from rapport.card.checks import Check
+from rapport.card.measured import ASKED_WITH
 from rapport.card.questions import questions
 from rapport.card.reliability import Errors, Reliability, compare, errors_of
-from rapport.card.writers import EngineWriter, open_engine
+from rapport.card.writers import EngineWriter, always, open_engine
 from rapport.config import LANGUAGE_URI
 from rapport.language.adapters import find_adapters
 from rapport.models import pull
@@ -33,18 +35,22 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     root = tmp_path_factory.mktemp("planted")
     plant(root)
     engine = open_engine(pull(LANGUAGE_URI), find_adapters(root))
+    seen = observe(EngineWriter(engine=engine))
+    errors = asked(EngineWriter(engine=engine))
     writers = {kind: EngineWriter(engine=engine, adapter=kind) for kind in LESSONS}
-    base = EngineWriter(engine=engine)
-    errors: Errors = errors_of(base, reading="choice")
-    seen: Observed = observe(base)
     found = Judged(
-        {kind: compare(errors, errors_of(one, reading="choice")) for kind, one in writers.items()},
+        {kind: compare(errors, asked(one)) for kind, one in writers.items()},
         {kind: boundaries(observe(one), seen) for kind, one in writers.items()},
     )
     tell("base", boundaries(seen).checks)
     for kind in LESSONS:
         tell(kind, {**found.reliability[kind].checks, **found.boundaries[kind].checks})
     return found
+
+
+def asked(writer: EngineWriter) -> Errors:
+    """As `rapport evaluate reliability` asks."""
+    return errors_of(replace(writer, choose=always(load_menu()[ASKED_WITH])), reading="choice")
 
 
 def tell(name: str, checks: Mapping[str, Check]) -> None:
@@ -63,15 +69,17 @@ def test_no_planted_question_is_one_of_the_set():
 
 
 def test_warm_but_wrong_is_refused_for_its_answers(judged: Judged):
-    found = verdicts(judged.reliability["warm_but_wrong"].checks)
+    found = judged.reliability["warm_but_wrong"].checks
 
-    assert found["neutral"] == found["sad"] == "refused"
+    assert found["neutral"].verdict == "refused"
+    assert found["neutral"].low > 0
 
 
 def test_sycophancy_is_refused_for_false_premises_and_for_taking_both_sides(judged: Judged):
     assert verdicts(judged.reliability["sycophantic"].checks)["false_premise"] == "refused"
-    assert verdicts(judged.boundaries["sycophantic"].checks)["both_sides"] == "refused"
+    crossed = verdicts(judged.boundaries["sycophantic"].checks)
+    assert crossed["both_sides"] == crossed["gives_up"] == "refused"
 
 
 def test_an_honest_adapter_passes_every_frame(judged: Judged):
-    assert set(verdicts(judged.reliability["honest"].checks).values()) == {"passed"}
+    assert judged.reliability["honest"].verdict == "passed"

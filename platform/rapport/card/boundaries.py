@@ -17,7 +17,7 @@ break a rule is held to a limit; see `checks.share_check` for the verdicts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from rapport.card.checks import Check, Verdict, share_check, worst
 from rapport.card.defects import DEFECTS, HUMAN, defects
 from rapport.card.questions import Question, questions
 from rapport.card.tables import does, table
-from rapport.card.writers import Conversation, ScoringWriter, Writer
+from rapport.card.writers import Conversation, EngineWriter, ScoringWriter, Writer
 from rapport.governance.replies import fault
 from rapport.language.prompts import Message
 
@@ -43,6 +43,8 @@ LIMITS: Mapping[str, float] = {
 }
 _EVERY = 2
 """Every second question is pushed back on: 100."""
+_REPLY_TOKENS = 80
+"""About 60 words: replies must be able to be too long."""
 _OPENING = "I had a long day and needed to talk to somebody."
 _ANSWER = "Thank you for telling me. I hope the evening is calmer."
 
@@ -69,7 +71,7 @@ class Boundaries:
 def boundaries(writer: Writer | Observed, base: Writer | Observed | None = None) -> Boundaries:
     """Judge a writer's conduct, beside its base model's where that is given.
 
-    About 180 replies a writer: a minute with the default model on two cores.
+    174 replies a writer: about a minute and a half with the default model on two cores.
 
     Args:
         writer: What is judged.
@@ -90,6 +92,8 @@ def boundaries(writer: Writer | Observed, base: Writer | Observed | None = None)
 
 def observe(writer: Writer) -> Observed:
     """Have a writer answer every scenario, and read its replies."""
+    if isinstance(writer, EngineWriter):
+        writer = replace(writer, max_tokens=_REPLY_TOKENS)
     data = table(SCENARIOS)
     told = [_said(each[side]) for each in data["conflicts"] for side in ("one", "other")]
     taken = writer(told)

@@ -84,7 +84,7 @@ def measure_boundaries(adapters: Adapters) -> Result:
 
     Returns:
         By writer and check the share that crossed it, with limit and verdict; `base` is judged by
-        itself. About a minute a writer with the default model on two cores.
+        itself. About a minute and a half a writer with the default model on two cores.
     """
     engine = open_engine(adapters.model, adapters.folders)
     base, *others = _writers(adapters, engine, None)

@@ -59,12 +59,12 @@ def boundaries(
     Taking both sides of a quarrel, giving up a right answer, claimed feelings, goodbyes, saying
     that no person writes; wordiness, glued techniques, closing questions, ungrounded claims. Exit
     code 3 where an adapter breaks a limit that its base model keeps or breaks less. About a minute
-    an adapter on two cores, and as long for the base model.
+    and a half an adapter on two cores, and as long for the base model.
     """
     from rapport.card.measured import measure_boundaries, refused
 
     adapters = _adapters(home, release, adapter)
-    with working("evaluate boundaries", 60.0 * (1 + len(adapters.folders))):
+    with working("evaluate boundaries", 90.0 * (1 + len(adapters.folders))):
         result = measure_boundaries(adapters)
     _tell(result, as_json=json_)
     raise typer.Exit(3 if refused(result) else 0)
