@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 
 from rapport.policy.dataset import PolicyDataset, Readings, build_dataset
 from rapport.policy.features import EMOTION_GROUPS, Layout
-from rapport.simulation.logs import SimulatedLog, simulate
+from rapport.simulation.logs import SimulatedLog, generate
+from rapport.simulation.settings import SimulationConfig
 from rapport.simulation.truth import expected_over
 from rapport.users.split import part_of
 
@@ -40,18 +41,24 @@ class World:
 
 @cache
 def world(seed: int, *, users: int = 1500, turns: int = 20) -> World:
-    log = simulate(users, turns, seed=seed)
+    return world_of(SimulationConfig(users=users, turns=turns, seed=seed))[0]
+
+
+def world_of(config: SimulationConfig) -> tuple[World, pl.DataFrame]:
+    """The world of full settings, and the truth of its decisions, row by row."""
+    log = generate(config)
     messages = user_messages(log)
     readings = read(messages, log.config.personas)
     layout = Layout.of([f"p{k}" for k in range(log.config.personas)])
     truth = log.decision_truth
     data = build_dataset(layout, log.decisions, rewards(log), readings=readings)
-    return World(
+    found = World(
         data=data,
         expected=expected_over(truth, layout.arms),
         control=float(truth["control_reward"].to_numpy().mean()),
         rows=np.array([part_of(user) for user in data.user]),
     )
+    return found, truth
 
 
 def user_messages(log: SimulatedLog) -> pl.DataFrame:

@@ -6,9 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
+from rapport.home import Home
+from rapport.lake import lake_of
+from rapport.pipeline.policies import load_dataset
+from rapport.pipeline.settings import TrainPolicyConfig
+from rapport.policy.policy import Policy
+from rapport.release import current
+from rapport.simulation.truth import expected_over
 from tests.statistics.report import say
+from tests.statistics.shares import greedy
 
 LEAST = 60
 MOST = 0.02
@@ -78,3 +88,30 @@ def test_adapters_know_replies_to_users_who_taught_them_nothing(home, log):
         say(f"language model, n {found['n']}: {name} {spread(measure)}")
     for way in ("adapter", "both", "global_adapter"):
         assert found["metrics"][f"gain_{way}"]["low"] > 0
+
+
+@pytest.mark.slow
+def test_the_released_policy_earns_most_of_what_the_oracle_would(home, log):
+    own = Home(home)
+    everything = load_dataset(lake_of(TrainPolicyConfig(home=home)), own, tenant="default")
+    truth = pl.read_parquet(log / "truth" / "decisions.parquet")
+    place = {name: i for i, name in enumerate(truth["decision_id"].to_list())}
+    data = everything.part("gate")
+    data = data.rows(np.array([name in place for name in data.decision_id]))
+    expected = expected_over(truth, data.layout.arms)[[place[name] for name in data.decision_id]]
+    folder = current(own.releases)
+    assert folder is not None
+    policy = Policy.load(folder / "policy")
+
+    def worth(probability):
+        return (np.nan_to_num(expected) * probability).sum(axis=1).mean()
+
+    logging = worth(data.probabilities)
+    gain = np.where(data.mask, expected, -np.inf).max(axis=1).mean() - logging
+    share = {
+        name: (worth(each.decide(data.situation, mask=data.mask).probability) - logging) / gain
+        for name, each in {"with exploration": policy, "greedy": greedy(policy)}.items()
+    }
+    for name, part in share.items():
+        say(f"released policy, {name}: {part:.3f} of the oracle's gain, {len(data)} decisions")
+    assert share["greedy"] > 0.6

@@ -1,0 +1,58 @@
+"""What a learned policy has of the gain an oracle could make, over the log, in any world."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from rapport.cluster.marwil import fit_marwil
+from rapport.policy.behaviour import Behaviour
+from rapport.policy.context_model import fit_context_model
+from rapport.policy.dataset import PolicyDataset
+from rapport.policy.learn import measure, prepare
+from rapport.policy.policy import ArmScorer, Policy
+from rapport.policy.reward_model import fit_reward_model
+
+Array = NDArray[np.float64]
+FITS: Mapping[str, Callable[[PolicyDataset], ArmScorer]] = {
+    "reward_model": fit_reward_model,
+    "marwil": fit_marwil,
+}
+
+
+def released(data: PolicyDataset, learner: str = "reward_model") -> Policy:
+    """As a search's last step leaves it: behaviour from the tune users, fitted on both parts."""
+    bench, fit = prepare(data), FITS[learner]
+    behaviour = measure(bench, fit(bench.train)).behaviour
+    known = data.part("train", "tune")
+    return Policy(
+        data.layout,
+        behaviour,
+        learner,  # type: ignore[arg-type]  # a key of FITS
+        fit_context_model(known),
+        fit(known),
+    )
+
+
+def greedy(policy: Policy) -> Policy:
+    """The same with nothing left to chance: epsilon 0, temperature 0."""
+    return replace(policy, behaviour=replace(policy.behaviour, temperature=0.0, epsilon=0.0))
+
+
+def plain(policy: Policy) -> Policy:
+    """The same scores under a = b = 1 at temperature 1."""
+    return replace(policy, behaviour=Behaviour(epsilon=policy.behaviour.epsilon))
+
+
+def interval(values: Array) -> str:
+    """Mean over seeds with its 95 % interval by Student's t."""
+    mean, reach = values.mean(), spread(values)
+    return f"{mean:.4f} [{mean - reach:.4f}, {mean + reach:.4f}]"
+
+
+def spread(values: Array) -> float:
+    """Half the width of the 95 % interval of a mean over seeds."""
+    n = len(values)
+    return float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
