@@ -20,6 +20,7 @@ from rapport.evaluation import diagnostics
 from rapport.evaluation.comparisons import Comparison, Key, comparisons
 from rapport.evaluation.estimators import dr_terms, importance_weights, logging_terms, snips_terms
 from rapport.evaluation.evidence import Evidence, Reading, readings
+from rapport.evaluation.generators import Generators, generators
 from rapport.evaluation.intervals import (
     Bootstrap,
     Estimate,
@@ -66,6 +67,7 @@ def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None =
     sample = _sample(read[OBSERVED], settings)
     reasons = (*_failures(rows), *_sample_failures(sample))
     seen = read[OBSERVED].evidence
+    made = generators(seen, read[OBSERVED].target, settings)
     return Verdict(
         promoted=not reasons,
         reasons=reasons,
@@ -80,7 +82,9 @@ def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None =
         error_rates=error_rates(rows),
         sources=_sources(read[OBSERVED], settings),
         change="policy" if evidence.foreign is None else "policy and generator",
-        notes=tuple(_notes(evidence, sample)),
+        generator=made.standing,
+        generator_gap=made.gap,
+        notes=tuple(_notes(made, sample)),
     )
 
 
@@ -164,14 +168,15 @@ def _sample_failures(sample: Mapping[str, float]) -> list[str]:
     return reasons
 
 
-def _notes(evidence: Evidence, sample: Mapping[str, float]) -> list[str]:
+def _notes(made: Generators, sample: Mapping[str, float]) -> list[str]:
     notes = []
-    if evidence.foreign is not None:
+    if made.standing == "canary only":
         notes.append(
-            f"{int(evidence.foreign.sum())} of {len(evidence.log)} replies come from another "
-            "generator than the candidate's: this verdict is about the choice of arms; the "
-            "generator itself needs held-out tests and a randomised canary"
+            f"{made.why}: this verdict is about the choice of arms; what the new replies are worth "
+            "only a canary can tell (rapport release canary)"
         )
+    elif made.why:
+        notes.append(made.why)
     if abs(sample["mean_weight"] - 1.0) > _SURE * sample["mean_weight_stderr"]:
         notes.append(
             f"mean weight is {sample['mean_weight']:.3f} where 1 is expected: logged propensities "

@@ -162,8 +162,12 @@ class Verdict:
     error_rates: Mapping[str, float]
     sources: Mapping[str, Mapping[str, float]]
     change: str = "policy"
-    """What the candidate changes: `policy`, or `policy and generator`, of which only the policy
-    can be judged from a log."""
+    """What the candidate changes: `policy`, `generator`, or `policy and generator`."""
+    generator: str = "same"
+    """Whether the log speaks for the candidate's replies: `same`, `alike`, or `canary only`; see
+    `rapport.evaluation.generators`."""
+    generator_gap: Gain | None = None
+    """What the candidate's own replies earned more than others' under the same arms."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -10,7 +10,9 @@ from rapport.evaluation.evidence import NO_OLDER
 from rapport.evaluation.intervals import FloatArray
 from rapport.home import Home
 from rapport.lake import Lake
+from rapport.language.settings import PROMPT_FILE
 from rapport.pipeline.policies import load_dataset
+from rapport.pipeline.ports import digest_tree
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.features import BoolArray, Layout
 from rapport.policy.policy import Policy, uniform_policy
@@ -84,7 +86,9 @@ def placed(
 
 
 def other_generator(home: Home, facts: pl.DataFrame, *, candidate: Path) -> BoolArray | None:
-    """[N] replies that other adapters than the candidate's wrote; None where there are none.
+    """[N] replies that other adapters, prompts or another upstream wrote than the candidate's.
+
+    None where there are none.
 
     Args:
         home: Its releases wrote some of the replies.
@@ -92,9 +96,16 @@ def other_generator(home: Home, facts: pl.DataFrame, *, candidate: Path) -> Bool
         candidate: Its folder.
     """
     used = facts["release_id"].unique().drop_nulls().to_list()
-    same = [name for name in used if _same(home.releases / name, candidate, "adapters")]
+    same = [name for name in used if _same_generator(home.releases / name, candidate)]
     other = ~facts["release_id"].is_in(same).fill_null(value=False).to_numpy()
     return np.asarray(other) if other.any() else None
+
+
+def _same_generator(folder: Path, other: Path) -> bool:
+    """Whether two releases write alike: the same adapters, prompts and upstream."""
+    if not _same(folder, other, "adapters"):
+        return False
+    return digest_tree(folder / PROMPT_FILE) == digest_tree(other / PROMPT_FILE)
 
 
 def _same(folder: Path, other: Path, *parts: str) -> bool:

@@ -216,7 +216,8 @@ def test_wrong_propensities_and_a_new_generator_are_said():
     lying = Evidence(doubled, found.q_hat, ARMS, foreign=np.arange(4000) < 1000)
     verdict = gate(lying, mostly(0, n=4000, arms=3), QUICK)
     assert verdict.change == "policy and generator"
-    assert verdict.notes[0].startswith("1000 of 4000 replies come from another generator")
+    assert verdict.generator == "alike"
+    assert verdict.notes[0].startswith("1000 of 4000 replies come from another generator; under")
     assert "mean weight" in verdict.notes[1]
     assert gate(found, mostly(0, n=4000, arms=3), QUICK).change == "policy"
 
