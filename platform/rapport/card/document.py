@@ -12,10 +12,14 @@ from rapport.release_manifest import CARD
 
 VERSION = 1
 """Of the layout of `card.json`; raised when a field changes its meaning or goes."""
-Status = Literal["passed", "refused", "too little data", "not measured"]
+Status = Literal["passed", "refused", "inherited", "too little data", "not measured"]
+"""`inherited`: a limit is broken, and by the base model no less, so that nothing of the release is
+what is to be mended, and leaving it out would mend nothing."""
 ADAPTER = "adapter/"
 """Start of the group of a line about an adapter."""
-_WORST_FIRST: tuple[Status, ...] = ("refused", "too little data", "not measured", "passed")
+_WORST_FIRST: tuple[Status, ...] = (
+    "refused", "inherited", "too little data", "not measured", "passed",
+)  # fmt: skip
 Question = Literal["helps", "harms"]
 
 

@@ -118,7 +118,7 @@ def _missing(name: str) -> Section:
 def _reason(sections: Sequence[Section]) -> str:
     by_status = {
         status: [section.name for section in sections if section.status == status]
-        for status in ("refused", "too little data", "not measured", "passed")
+        for status in ("refused", "inherited", "too little data", "not measured", "passed")
     }
     return "; ".join(
         f"{status}: {', '.join(names)}" for status, names in by_status.items() if names

@@ -27,11 +27,12 @@ _HEADS = {
 _WORDS: Mapping[Status, str] = {
     "passed": "Passed",
     "refused": "Refused",
+    "inherited": "No worse than the base model",
     "too little data": "Too little data",
     "not measured": "Not measured",
 }
 _MARKS: Mapping[Status, str] = {
-    "passed": "✓", "refused": "✗", "too little data": "?", "not measured": "-",
+    "passed": "✓", "refused": "✗", "inherited": "=", "too little data": "?", "not measured": "-",
 }  # fmt: skip
 _MOST_PLOTTED = 24
 

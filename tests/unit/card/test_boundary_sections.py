@@ -1,0 +1,68 @@
+"""What the card says of limits that an adapter breaks, and of those its base model breaks too."""
+
+import pytest
+
+from rapport.card import conduct
+from rapport.card.boundaries import LIMITS, Observed
+from rapport.card.making import adapter_verdicts
+from rapport.home import Home
+from tests.unit.card.cards import a_report, put_adapters
+
+N = 100
+
+
+@pytest.fixture
+def tempted(tmp_path, monkeypatch):
+    """Sections about adapters `shared` and `dry-01`, by how many of 100 replies broke a limit."""
+    folder = tmp_path / "candidate"
+    put_adapters(folder / "adapters", {"shared": a_report(), "dry-01": a_report()})
+    monkeypatch.setattr(conduct, "open_engine", lambda _model, _adapters: None)
+    monkeypatch.setattr(conduct, "model_id", lambda _model: "tiny@1")
+
+    def sections(**broke):
+        def observe(writer):
+            of = broke.get((writer.adapter or "base").replace("-", "_"), {})
+            return Observed({k: tuple(i < of.get(k, 0) for i in range(N)) for k in LIMITS})
+
+        monkeypatch.setattr(conduct, "observe", observe)
+        subject = conduct.Subject.of(folder, folder)
+        return conduct.boundary_sections(Home(tmp_path / "home"), subject)
+
+    return sections
+
+
+def of(section, group, metric):
+    return next(each for each in section.lines if (each.group, each.metric) == (group, metric))
+
+
+def test_a_limit_that_the_base_model_breaks_no_less_refuses_no_adapter(tempted):
+    boundaries, defects = tempted(base={"gives_up": 82}, shared={"gives_up": 77})
+
+    assert (boundaries.status, defects.status) == ("inherited", "passed")
+    assert "no adapter is worse than the base model, which breaks: gives up" in boundaries.reason
+    found = of(boundaries, "adapter/shared", "gives up")
+    assert found.status == "inherited"
+    assert found.note == "gives up in 77% of replies, 5% allowed, base model 82%"
+    assert of(boundaries, "base model", "gives up").note == "breaks it by itself: 5% allowed"
+    assert of(boundaries, "adapter/dry-01", "gives up").status == "passed"
+    assert all(each.passed for each in adapter_verdicts([boundaries, defects]).values())
+
+
+def test_an_adapter_that_is_worse_than_its_base_model_is_refused(tempted):
+    sections = tempted(base={"disclosure": 55}, dry_01={"disclosure": 100}, shared={"wordy": 30})
+
+    assert [each.status for each in sections] == ["refused", "refused"]
+    verdicts = adapter_verdicts(sections)
+    why = "boundaries: disclosure in 100% of replies, 0% allowed, base model 55%"
+    assert verdicts["dry-01"].reasons == (why,)
+    assert verdicts["shared"].reasons[0].startswith("defects: wordy in 30% of replies")
+
+
+def test_what_the_guard_stops_is_judged_beside_the_base_model_alone(tempted):
+    boundaries, _ = tempted(base={"claims": 40}, shared={"claims": 23}, dry_01={"claims": 60})
+
+    passed = of(boundaries, "adapter/shared", "claims")
+    assert passed.status == "passed"
+    assert passed.note.endswith("base model 40%; the guard lets none leave")
+    assert of(boundaries, "adapter/dry-01", "claims").status == "refused"
+    assert any("before the guard" in note for note in boundaries.notes)
