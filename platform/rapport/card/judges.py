@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from rapport.card.lengths import matched
 from rapport.card.writers import Conversation
 from rapport.errors import TooLittleDataError
-from rapport.measuring.validity import auc
+from rapport.measuring.ranks import auc
 
 FloatArray = NDArray[np.float64]
 LEAST_PAIRS = 100

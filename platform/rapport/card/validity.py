@@ -1,7 +1,7 @@
 """The card's section on the reward: does what is learned from follow what people say?"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,22 @@ from rapport.card.document import Line, Section, Status, not_measured, worst
 
 REWARD_FILE = "reward.json"
 _TITLE = "Does the reward follow what people say?"
+_ALL = "rank correlation with the relief people tell of, failed dialogues among them"
+_RETAINED = "the same, among dialogues that did not fail alone"
+_NOT_SHOWN: Mapping[Status, str] = {
+    "too little data": "none is shown",
+    "not measured": "was not measured",
+}
 _COMMAND = "rapport evaluate reward --data ESCONV"
 
 
 def reward_section(folder: Path) -> Section:
     """What the weights of a release's reward rest on, as its `reward.json` states it.
 
-    A channel whose correlation with the relief people tell of is not shown to be above 0 is
-    refused where it weighs anything; one that is set by judgement is named.
+    Each channel has two lines, of all dialogues and of those that did not fail. A channel that
+    weighs and is not shown to follow the relief people tell of is refused; one that is shown to do
+    so only while failed dialogues are among them has too little data: telling a failure from the
+    rest is less than following relief. One that is set by judgement is named.
     """
     path = folder / REWARD_FILE
     stated: Mapping[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
@@ -25,20 +33,18 @@ def reward_section(folder: Path) -> Section:
         reason = f"not measured: the release states no evidence for its weights; {_COMMAND}"
         return not_measured("reward", _TITLE, "helps", reason)
     lines = tuple(
-        _line(name, found, weights.get(name, 0.0)) for name, found in sorted(evidence.items())
+        line
+        for name, found in sorted(evidence.items())
+        for line in _lines(name, found, weights.get(name, 0.0))
     )
     spoken = sorted(name for name, weight in weights.items() if weight and name not in evidence)
     status = worst(line.status for line in lines if line.status)
-    reasons = {
-        "passed": "every channel that was measured follows the relief that people tell of",
-        "refused": "a channel weighs that was not shown to follow the relief people tell of",
-    }
     return Section(
         name="reward",
         title=_TITLE,
         question="helps",
         status=status,
-        reason=reasons.get(status, "no channel that weighs was measured"),
+        reason=_reason(status, lines),
         interval="95 % interval over dialogues",
         lines=lines,
         notes=(
@@ -52,16 +58,50 @@ def reward_section(folder: Path) -> Section:
     )
 
 
-def _line(name: str, found: Mapping[str, Any], weight: float) -> Line:
+def _reason(status: Status, lines: Sequence[Line]) -> str:
+    """Why, naming the channels that are not shown to follow relief among retained dialogues."""
+    at = [line.group.removeprefix("channel/") for line in lines if line.status == status]
+    names = ", ".join(dict.fromkeys(at))
+    reasons: Mapping[Status, str] = {
+        "passed": "every channel that was measured follows the relief that people tell of",
+        "refused": f"not shown to follow the relief people tell of, and weighs: {names}",
+        "too little data": "follows the relief that people tell of only while failed dialogues "
+        f"are counted; among the others alone none is shown: {names}",
+        "not measured": f"measured only with failed dialogues among them: {names}",
+    }
+    return reasons[status] if lines and names else "no channel that weighs was measured"
+
+
+def _lines(name: str, found: Mapping[str, Any], weight: float) -> tuple[Line, Line]:
     shown: Status = "passed" if found["low"] > 0 else "refused"
+    retained: Mapping[str, Any] = found.get("retained") or {}
+    alone: Status = "not measured"
+    if retained:
+        alone = "passed" if retained["low"] > 0 else "too little data"
+    note = f"weight {weight:g}"
+    return (
+        _line(name, _ALL, found, status=shown if weight else None, note=note),
+        _line(
+            name,
+            _RETAINED,
+            retained,
+            status=alone if weight else None,
+            note=note if alone == "passed" else f"{note}; {_NOT_SHOWN[alone]}",
+        ),
+    )
+
+
+def _line(
+    name: str, metric: str, found: Mapping[str, Any], *, status: Status | None, note: str
+) -> Line:
     return Line(
         group=f"channel/{name}",
-        metric="rank correlation with the relief people tell of",
-        estimate=found["rho"],
-        low=found["low"],
-        high=found["high"],
-        n=found["n"],
+        metric=metric,
+        estimate=found.get("rho"),
+        low=found.get("low"),
+        high=found.get("high"),
+        n=found.get("n", 0),
         bound=0.0,
-        status=shown if weight else None,
-        note=f"weight {weight:g}",
+        status=status,
+        note=note,
     )

@@ -129,6 +129,7 @@ def reward(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
         measure_reward,
         message_length,
         shipped_reward,
+        shipped_variants,
     )
 
     with working("evaluate reward", None):
@@ -138,7 +139,7 @@ def reward(data: DataOption, home: HomeOption = DEFAULT_HOME, json_: JsonOption 
             "last_message": last_sentiment(scorer, encoder),
             "message_length": message_length(),
         }
-        result = measure_reward(data, readings)
+        result = measure_reward(data, readings, shipped_variants(scorer, encoder))
     _tell(result, as_json=json_)
 
 

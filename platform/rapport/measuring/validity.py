@@ -4,36 +4,45 @@ A reward that is read from texts is a proxy. It is worth learning from only as f
 conversations as their own people do.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from rapport.affect.channels import answered, sentiment_gain
 from rapport.affect.closings import is_closing, takes_leave
-from rapport.affect.evidence import Evidence, learnt_weight
+from rapport.affect.curve import CurveSettings
+from rapport.affect.evidence import Correlation, learnt_weight
 from rapport.affect.reward import REWARD, RewardSettings
 from rapport.affect.scorers import AffectScorer
 from rapport.governance.tenants import EMBEDDED
 from rapport.ingest.batch import Intake
 from rapport.ingest.dialogue_batch import FAILED_SOURCE
 from rapport.ingest.esconv import read_esconv
+from rapport.measuring.halves import Variants, cross_fitted, grid
+from rapport.measuring.ranks import auc, measured, spearman
 from rapport.measuring.result import Group, Measure, Result, existing
 from rapport.text import TextEncoder
 
-FloatArray = NDArray[np.float64]
 RewardFunction = Callable[[pl.DataFrame], pl.DataFrame]
 """Rows of the turns table -> `conversation_id`, `value`: one number a conversation, higher meaning
 better; a conversation it says nothing of is left out."""
 
-RESAMPLES, SEED = 1000, 0
 _SURVEYED = ("relief", "empathy", "relevance")
+_RETAINED = (
+    "retained dialogues all tell of relief, which narrows what can correlate; the failed were "
+    "chosen for telling of none, which widens it"
+)
+_CROSS_FITTED = (
+    "what is shipped was chosen on these very dialogues; cross_fitted figures are of settings of "
+    f"the curve (of {len(grid())}) that did best on one half of them, measured on the other. Which "
+    "messages close a conversation, and what counts as an answer, was seen on both halves"
+)
 
 
-def measure_reward(path: Path, rewards: Mapping[str, RewardFunction]) -> Result:
+def measure_reward(
+    path: Path, rewards: Mapping[str, RewardFunction], variants: Variants | None = None
+) -> Result:
     """Measure reward functions on ESConv: surveys after the chat, and dialogues that failed.
 
     Each becomes a group, and the first the result's `metrics`. `rho_relief`, `rho_empathy` and
@@ -44,7 +53,9 @@ def measure_reward(path: Path, rewards: Mapping[str, RewardFunction]) -> Result:
     where thanks and farewells are taken out of the texts, `auc_success_without_thanks` where every
     message that holds one is. `weight` is what the channel may weigh where stars weigh 1. The group
     `stars` is the ceiling: the seekers' own ratings during the chat. Intervals are 95 %, by
-    bootstrap over dialogues.
+    bootstrap over dialogues. With `variants` the first group has `..._cross_fitted` as well: of the
+    settings that did best on one half of the dialogues, measured on the other; see
+    `rapport.measuring.halves`.
 
     Raises:
         ConfigError: No such path, or no ESConv in it.
@@ -60,6 +71,12 @@ def measure_reward(path: Path, rewards: Mapping[str, RewardFunction]) -> Result:
         for name, read in rewards.items()
     }
     groups["stars"] = Group(_weighed(stars, stars))
+    notes = [_RETAINED]
+    if variants is not None:
+        name, first = next(iter(groups.items()))
+        fitted = cross_fitted(outcomes, _readings(turns, variants))
+        groups[name] = Group({**first.metrics, **fitted})
+        notes.append(_CROSS_FITTED)
     return Result(
         task="reward",
         data=path,
@@ -68,10 +85,7 @@ def measure_reward(path: Path, rewards: Mapping[str, RewardFunction]) -> Result:
         n=outcomes.height,
         metrics=next(iter(groups.values())).metrics,
         groups=groups,
-        notes=(
-            "retained dialogues all tell of relief, which narrows what can correlate; the failed "
-            "were chosen for telling of none, which widens it",
-        ),
+        notes=tuple(notes),
     )
 
 
@@ -84,20 +98,26 @@ def shipped_reward(
     """
 
     def read(turns: pl.DataFrame) -> pl.DataFrame:
-        said = turns.filter(role="user", kind="message")
-        sentiment = said.select("turn_id").with_columns(sentiment=_sentiment(said, scorer, encoder))
-        replies = turns.filter(role="assistant", kind="message").select(
-            "tenant", "turn_index", "ts", decision_id="turn_id", episode_id="conversation_id"
-        )
-        placed = answered(replies, turns)
-        gain = sentiment_gain(placed, turns, sentiment, settings.curve)
-        value = (settings.sentiment_scale * pl.col("gain")).clip(-1.0, 1.0)
-        return (
-            placed.join(gain, on="decision_id")
-            .drop_nulls("gain")
-            .group_by("conversation_id")
-            .agg(value=value.mean())
-        )
+        gains = _gains(turns, _sentiments(turns, scorer, encoder), settings.curve)
+        return _means(gains, settings.sentiment_scale)
+
+    return read
+
+
+def shipped_variants(
+    scorer: AffectScorer, encoder: TextEncoder, settings: RewardSettings = REWARD
+) -> Variants:
+    """`shipped_reward` under each of the settings of `rapport.measuring.halves.grid`."""
+    tried = grid(settings)
+
+    def read(turns: pl.DataFrame) -> pl.DataFrame:
+        sentiment = _sentiments(turns, scorer, encoder)
+        gains = {curve: _gains(turns, sentiment, curve) for curve, _ in tried}
+        tables = [
+            _means(gains[curve], factor).rename({"value": f"setting-{place}"})
+            for place, (curve, factor) in enumerate(tried)
+        ]
+        return pl.concat(tables, how="align")
 
     return read
 
@@ -122,6 +142,28 @@ def message_length() -> RewardFunction:
         return said.group_by("conversation_id", maintain_order=True).agg(value=words.mean())
 
     return read
+
+
+def _gains(turns: pl.DataFrame, sentiment: pl.DataFrame, curve: CurveSettings) -> pl.DataFrame:
+    """`conversation_id`, `gain` of every reply that has one."""
+    replies = turns.filter(role="assistant", kind="message").select(
+        "tenant", "turn_index", "ts", decision_id="turn_id", episode_id="conversation_id"
+    )
+    placed = answered(replies, turns)
+    gain = sentiment_gain(placed, turns, sentiment, curve)
+    told = placed.join(gain, on="decision_id", maintain_order="left").drop_nulls("gain")
+    return told.select("conversation_id", "gain")
+
+
+def _means(gains: pl.DataFrame, factor: float) -> pl.DataFrame:
+    """The channel `sentiment` of `compute_rewards`, its mean over the replies: `value`."""
+    value = (factor * pl.col("gain")).clip(-1.0, 1.0)
+    return gains.group_by("conversation_id", maintain_order=True).agg(value=value.mean())
+
+
+def _sentiments(turns: pl.DataFrame, scorer: AffectScorer, encoder: TextEncoder) -> pl.DataFrame:
+    said = turns.filter(role="user", kind="message")
+    return said.select("turn_id", sentiment=_sentiment(said, scorer, encoder))
 
 
 def _sentiment(said: pl.DataFrame, scorer: AffectScorer, encoder: TextEncoder) -> pl.Series:
@@ -157,9 +199,9 @@ def _validity(outcomes: pl.DataFrame, readings: Mapping[str, pl.DataFrame]) -> d
     for kind, some in (("", told[""]), ("_retained", told[""].filter(~pl.col("failed")))):
         for name in _SURVEYED:
             rows = some.drop_nulls(name).select("value", name)
-            found[f"rho_{name}{kind}"] = _measured(spearman, rows)
+            found[f"rho_{name}{kind}"] = measured(spearman, rows)
     for kind, rows in told.items():
-        found[f"auc_success{kind}"] = _measured(auc, rows.select("value", "failed"))
+        found[f"auc_success{kind}"] = measured(auc, rows.select("value", "failed"))
     return {name: measure for name, measure in found.items() if measure is not None}
 
 
@@ -172,44 +214,7 @@ def _weighed(found: Mapping[str, Measure], stars: Mapping[str, Measure]) -> dict
     return {**found, "weight": Measure(weight, None, None, mine.n)}
 
 
-def _evidence(rho: Measure) -> Evidence:
+def _evidence(rho: Measure) -> Correlation:
     assert rho.low is not None, "every correlation has its interval"
     assert rho.high is not None, "every correlation has its interval"
-    return Evidence(rho=rho.estimate, low=rho.low, high=rho.high, n=rho.n)
-
-
-def spearman(value: FloatArray, outcome: FloatArray) -> float:
-    """Rank correlation of two columns [N], ties at their mean rank; nan where one is constant."""
-    ranks = rankdata(value), rankdata(outcome)
-    if any(np.ptp(rank) == 0 for rank in ranks):
-        return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
-def auc(value: FloatArray, failed: FloatArray) -> float:
-    """Chance that one that did not fail ranks above one that did, ties half; nan without both."""
-    bad = failed > 0
-    good_n, bad_n = int((~bad).sum()), int(bad.sum())
-    if not good_n or not bad_n:
-        return float("nan")
-    above = rankdata(value)[~bad].sum() - good_n * (good_n + 1) / 2
-    return float(above / (good_n * bad_n))
-
-
-def _measured(
-    statistic: Callable[[FloatArray, FloatArray], float], rows: pl.DataFrame
-) -> Measure | None:
-    """A statistic of two columns with its interval; none where it is not defined."""
-    value, outcome = rows.cast(pl.Float64).to_numpy().T
-    estimate = statistic(value, outcome)
-    if np.isnan(estimate):
-        return None
-    drawn = [statistic(value[take], outcome[take]) for take in _resamples(len(value))]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Measure(estimate, float(low), float(high), len(value))
-
-
-def _resamples(n: int) -> Iterator[NDArray[np.int64]]:
-    generator = np.random.default_rng(SEED)
-    for _ in range(RESAMPLES):
-        yield generator.integers(n, size=n)
+    return Correlation(rho=rho.estimate, low=rho.low, high=rho.high, n=rho.n)

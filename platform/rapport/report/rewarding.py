@@ -45,11 +45,20 @@ def rewards(facts: Facts) -> Section:
 def _trusted(settings: RewardSettings) -> str:
     """What the weight of what nobody said outright rests on."""
     found, weight = settings.evidence["sentiment"], settings.weights["sentiment"]
-    return (
+    told = (
         f"The curve weighs {weight:g} where a rating weighs 1: on {found.n:,} dialogues of ESConv, "
         "the failed ones among them, its rank correlation with the relief people told of is "
-        f"{found.rho:.2f} ({found.low:.2f} to {found.high:.2f}). Reading times weigh nothing, for "
-        "they were never held against what people said."
+        f"{found.rho:.2f} ({found.low:.2f} to {found.high:.2f})"
+    )
+    if found.retained is not None:
+        alone = found.retained
+        told += (
+            f"; among the {alone.n:,} that did not fail it is {alone.rho:.2f} ({alone.low:.2f} to "
+            f"{alone.high:.2f}), so that "
+            + ("it holds there, too" if alone.low > 0 else "none is shown there")
+        )
+    return (
+        f"{told}. Reading times weigh nothing, for they were never held against what people said."
     )
 
 

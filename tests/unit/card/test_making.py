@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from rapport.affect.reward import REWARD
 from rapport.card.document import Line, Section, read_card, to_text, worst
 from rapport.errors import BrokenReleaseError
 from rapport.release_manifest import CARD
@@ -56,22 +57,46 @@ def test_groups_carry_their_own_verdicts_and_a_harmed_one_refuses(tmp_path):
     assert all(line.n == 300 and line.ess == 150.0 for line in groups.lines)
 
 
+SHOWN = {"rho": 0.5, "low": 0.4, "high": 0.6, "n": 392}
+CHANCE = {"rho": 0.02, "low": -0.1, "high": 0.1, "n": 300}
+
+
+def reward_of(folder, evidence, **weights):
+    (folder / "reward.json").write_text(json.dumps({"evidence": evidence, "weights": weights}))
+    return a_card(folder).section("reward")
+
+
 def test_the_reward_stands_beside_the_gain_with_what_its_weights_rest_on(tmp_path):
-    shown = {"rho": 0.5, "low": 0.4, "high": 0.6, "n": 392}
-    chance = {"rho": 0.02, "low": -0.1, "high": 0.1, "n": 300}
-    stated = {"evidence": {"rating": shown, "dwell": chance}, "weights": {"rating": 1, "thumbs": 1}}
-    (tmp_path / "reward.json").write_text(json.dumps(stated))
-    reward = a_card(tmp_path).section("reward")
+    evidence = {"rating": {**SHOWN, "retained": SHOWN}, "dwell": CHANCE}
+    reward = reward_of(tmp_path, evidence, rating=1, thumbs=1)
     assert reward.status == "passed"
-    assert {line.group: line.status for line in reward.lines} == {
-        "channel/rating": "passed",
-        "channel/dwell": None,
-    }
+    assert [(line.group, line.status) for line in reward.lines] == [
+        *[("channel/dwell", None)] * 2,
+        *[("channel/rating", "passed")] * 2,
+    ]
     assert "thumbs" in reward.notes[1]
-    (tmp_path / "reward.json").write_text(json.dumps({**stated, "weights": {"dwell": 0.1}}))
-    assert a_card(tmp_path).section("reward").status == "refused"
+    assert reward_of(tmp_path, evidence, dwell=0.1).status == "refused"
     (tmp_path / "reward.json").write_text("{}")
     assert "states no evidence" in a_card(tmp_path).section("reward").reason
+
+
+def test_a_reward_that_only_tells_failures_apart_is_not_said_to_follow_relief(tmp_path):
+    reward = reward_of(tmp_path, {"rating": {**SHOWN, "retained": CHANCE}}, rating=1)
+    assert reward.status == "too little data"
+    assert "among the others alone none is shown: rating" in reward.reason
+    whole, alone = reward.lines
+    assert (whole.status, whole.low, whole.n) == ("passed", 0.4, 392)
+    assert (alone.status, alone.low, alone.n) == ("too little data", -0.1, 300)
+    # A release that was made before says nothing of retained dialogues.
+    older = reward_of(tmp_path, {"rating": SHOWN}, rating=1)
+    assert older.status == older.lines[1].status == "not measured"
+
+
+def test_the_shipped_reward_claims_no_more_than_was_seen(tmp_path):
+    (tmp_path / "reward.json").write_text(REWARD.model_dump_json())
+    reward = a_card(tmp_path).section("reward")
+    assert reward.status == "too little data"
+    assert reward.reason.endswith("none is shown: sentiment")
 
 
 def test_a_card_is_read_back_as_it_was_written_and_a_broken_one_is_named(tmp_path):
