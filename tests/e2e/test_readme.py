@@ -33,7 +33,13 @@ def test_every_room_of_the_tree_exists_and_is_drawn():
 def test_every_block_of_commands_is_run_by_a_test():
     """A new kind of block must find its test: these starts are all there are."""
     here = ["rapport simulate", "rapport ingest", "rapport run", "rapport erase", "rapport sql"]
-    here += ["rapport report", "rapport doctor", "rapport evaluate", "rapport decide"]
+    here += [
+        "rapport report",
+        "rapport card",
+        "rapport doctor",
+        "rapport evaluate",
+        "rapport decide",
+    ]
     others = ("rapport serve", "curl", "python -m jobs", "rapport demo --data")
     for block in shell_blocks(starting=""):
         (first, *_) = commands(block)
@@ -45,7 +51,11 @@ def all_of(*starts: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "block", all_of("rapport sql", "rapport report", "rapport decide", "rapport erase")
+    "block",
+    [
+        *all_of("rapport sql", "rapport report", "rapport card", "rapport decide", "rapport erase"),
+        *all_of("rapport evaluate changes"),
+    ],
 )
 def test_what_is_asked_afterwards_is_answered(circle, block):
     for command in commands(block):
@@ -75,7 +85,7 @@ def run_python(circle, block: str, *, without: tuple[str, ...]) -> CompletedProc
     return subprocess.run(command, cwd=circle.folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("block", all_of("rapport evaluate"))
+@pytest.mark.parametrize("block", [b for b in all_of("rapport evaluate") if "../shared" in b])
 def test_what_others_labelled_is_measured(block):
     if not (ROOT.parent / "shared/data").is_dir():
         pytest.skip("the data sets are not beside the checkout")

@@ -25,8 +25,11 @@ default:
   default_purposes: {AGREED}
   time_zone: Etc/UTC
 """
-TASKS = {"ann": ("tax form", 2), "bob": ("essay", 300), "kim": ("homework", 2)}
-"""Task and hours until it is due: soon enough that a nudge is certain, late enough that none is."""
+TASKS = {"tove": ("tax form", 2), "nils": ("essay", 300), "pia": ("homework", 2)}
+"""Task and hours until it is due: soon enough that a nudge is certain, late enough that none is.
+
+Of people whom no other test of this home knows: who was in a crisis there is not nudged.
+"""
 
 
 def quiet(*, now):
@@ -48,7 +51,7 @@ class Town:
             due = json.dumps({"due": (NOW + dt.timedelta(hours=hours)).timestamp()})
             quoted = '"' + due.replace('"', '""') + '"'
             made = (NOW - dt.timedelta(hours=20)).isoformat()
-            band = "minor" if user == "kim" else ""
+            band = "minor" if user == "pia" else ""
             rows.append(f"t-{user},{user},user,task,{task},{made},{quoted},{band},")
         (folder / "tasks.csv").write_text("\n".join(rows) + "\n")
         home = Home(self.home)
@@ -91,13 +94,13 @@ def test_an_urgent_task_of_a_grown_person_who_agreed_is_spoken_of_once(town):
     told = town.propose()
     assert told["arms"] == {"suggestion": 1, "not_now": 1}
     assert told["tasks"] == 2  # a minor's row is not even read
-    (nudge,) = town.pull("ann")["data"]
+    (nudge,) = town.pull("tove")["data"]
     assert (nudge["task_id"], nudge["kind"]) == ("tax form", "suggestion")
     assert nudge["urgency"] == pytest.approx(20 / 22, abs=0.01)
     assert dt.datetime.fromisoformat(nudge["deadline"]) > NOW
     assert nudge["text"]
-    assert town.pull("bob") == {"object": "list", "data": [], "withheld": None}
-    assert town.pull("kim")["data"] == []
+    assert town.pull("nils") == {"object": "list", "data": [], "withheld": None}
+    assert town.pull("pia")["data"] == []
     assert town.propose()["decisions"] == 0
 
 
@@ -116,7 +119,7 @@ def test_both_decisions_are_logged_with_all_arms_and_exact_propensities(town):
 
 def test_a_nudge_is_shown_and_explained_like_any_decision(town):
     town.propose()
-    (nudge,) = town.pull("ann")["data"]
+    (nudge,) = town.pull("tove")["data"]
     one = f"/v1/decisions/{nudge['decision_id']}"
     row = town.graph.api.get(one, headers=town.graph.headers).json()
     assert row["candidates"][0]["arm"] == "not_now"
@@ -128,7 +131,7 @@ def test_a_nudge_is_shown_and_explained_like_any_decision(town):
 
 def test_too_early_lowers_the_reward_and_the_next_policy_knows(town):
     first = town.propose()
-    (nudge,) = town.pull("ann")["data"]
+    (nudge,) = town.pull("tove")["data"]
     said = {"decision_id": nudge["decision_id"], "metric_name": "too_early", "value": True}
     answer = town.graph.post("/v1/feedback", said)
     assert answer.status_code == 200, answer.text
@@ -145,17 +148,17 @@ def test_too_early_lowers_the_reward_and_the_next_policy_knows(town):
 def test_what_was_proposed_is_withheld_where_it_may_not_be_said_now(town):
     town.restart(quiet(now=False))
     assert town.propose()["arms"]["suggestion"] == 1
-    assert len(town.pull("ann")["data"]) == 1
-    town.profile("ann", purposes=["serve"])
-    assert town.pull("ann") == {"object": "list", "data": [], "withheld": "no consent"}
-    town.profile("ann", age_band="minor", purposes=["serve", "proactive"])
-    assert town.pull("ann")["withheld"] == "protected"
-    town.profile("ann", attributes={"time_zone": "Nowhere/Land"})
-    assert town.pull("ann")["withheld"] == "time zone unknown"
-    town.profile("ann")
-    assert len(town.pull("ann")["data"]) == 1
+    assert len(town.pull("tove")["data"]) == 1
+    town.profile("tove", purposes=["serve"])
+    assert town.pull("tove") == {"object": "list", "data": [], "withheld": "no consent"}
+    town.profile("tove", age_band="minor", purposes=["serve", "proactive"])
+    assert town.pull("tove")["withheld"] == "protected"
+    town.profile("tove", attributes={"time_zone": "Nowhere/Land"})
+    assert town.pull("tove")["withheld"] == "time zone unknown"
+    town.profile("tove")
+    assert len(town.pull("tove")["data"]) == 1
     town.restart(quiet(now=True))
-    assert town.pull("ann")["withheld"] == "quiet hours"
+    assert town.pull("tove")["withheld"] == "quiet hours"
 
 
 def test_nothing_is_proposed_in_quiet_hours_or_after_consent_was_withdrawn(town):
@@ -163,8 +166,8 @@ def test_nothing_is_proposed_in_quiet_hours_or_after_consent_was_withdrawn(town)
     assert town.propose() == town.propose()
     assert town.propose()["not_written_to"] == {"quiet hours": 2}
     town.restart()
-    town.profile("ann", purposes=["serve", "train"])
-    town.profile("bob", age_band="13-17")
+    town.profile("tove", purposes=["serve", "train"])
+    town.profile("nils", age_band="13-17")
     told = town.propose()
     assert told["decisions"] == 0
     assert told["not_written_to"] == {"no consent": 1, "protected": 1}
