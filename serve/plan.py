@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rapport.arms import Arm, load_menu
+from rapport.governance.disclosure import asks_what_it_is, disclosure
 from rapport.language.engine import GenerationRequest, Wire
 from rapport.language.library import approved_reply
 from rapport.language.prompts import Level, Message, build
@@ -177,3 +178,10 @@ class Plan:
         arm = arm or self.arm or load_menu(self.party.agent_id)["clarify"]
         used = [m.text for m in self.asked.messages if m.role == "assistant"]
         return approved_reply(arm, used=used, seed=secrets.randbits(31))
+
+    def stand_in(self) -> str:
+        """Choose what is said in place of a reply that must not leave, or that never came.
+
+        Who asked whether a person answers is told that none does, whatever was drawn.
+        """
+        return disclosure() if asks_what_it_is(self.said) else self.library_reply()

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from rapport.errors import UnavailableError, UpstreamDownError, UpstreamSetupError
+from rapport.governance.disclosure import asks_what_it_is, discloses
 from rapport.language.engine import Delta, GenerationRequest
 
 from .holding import CHUNK_S, Chunk, Holding, choice, readable
@@ -19,6 +20,8 @@ DEADLINE_S = 60.0
 """Seconds from the arrival of a message to the end of its answer."""
 MAX_WAITING = 256
 """Deltas that wait for whoever reads them; past that the engine waits."""
+UNDISCLOSED = "undisclosed:asked"
+"""Rule of a reply that does not say what writes it, though it was asked."""
 _FORM = frozenset({"pii", "degenerate"})
 """Faults that JSON or a call of a tool may well have: an address to fill in, many braces."""
 
@@ -46,12 +49,12 @@ class Saying:
         for index, sample in enumerate(speech.samples):
             if failed and sample.finish is None:
                 reason = _reason(plan, speech, failed)
-                speech.fall_back(index, plan.library_reply(), reason=reason)
+                speech.fall_back(index, plan.stand_in(), reason=reason)
             if index and sample.is_missing:
                 continue
             rule = self._fault(plan, sample, ended=True)
             if rule:
-                speech.replace(index, plan.library_reply(), rule=rule)
+                speech.replace(index, plan.stand_in(), rule=rule)
 
     async def streamed(self, plan: Plan, speech: Speech) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches of chunks that may leave, the first as soon as there is anything.
@@ -63,7 +66,7 @@ class Saying:
         held = Holding(
             speech,
             fault=lambda sample, ended: self._fault(plan, sample, ended=ended),
-            stand_in=plan.library_reply,
+            stand_in=plan.stand_in,
         )
         failed = None
         if plan.upstream is None or plan.ready is not None:
@@ -135,7 +138,7 @@ class Saying:
         """Name what keeps a reply from leaving; of one whose form was asked for, harm alone does.
 
         That a reply is empty is no fault before its end, nor where it calls a tool or passes from
-        an upstream unchanged.
+        an upstream unchanged; nor is it one there that it does not say what writes it.
         """
         if plan.delivered == "guard_replaced":
             return None
@@ -147,7 +150,14 @@ class Saying:
             return None
         if kind in _FORM and plan.asked.turn != "text":
             return None
-        return f"{kind}:{name}" if kind else None
+        if kind:
+            return f"{kind}:{name}"
+        return UNDISCLOSED if ended and not passes and _hides(plan, sample.read) else None
+
+
+def _hides(plan: Plan, reply: str) -> bool:
+    """Whether somebody asks if a person answers, and the reply does not say that none does."""
+    return plan.asked.turn == "text" and asks_what_it_is(plan.said) and not discloses(reply)
 
 
 def _ready(plan: Plan, index: int, text: str) -> Delta:

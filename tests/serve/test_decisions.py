@@ -3,6 +3,7 @@
 import math
 import random
 from collections import defaultdict
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy.stats import binom, chi2
 
 from rapport.errors import UnavailableError
+from rapport.governance.disclosure import disclosure
 from rapport.policy.behaviour import DISTRESS, draw
 from rapport.policy.control import CONTROL_SHARE
 from serve import reranker
@@ -171,3 +173,16 @@ def test_delivered_says_what_left(fast, monkeypatch):
         _, row = fast.say(stream=stream, **ways["base"])
         assert (row["delivered"], row["degraded"]) == ("fallback", "engine")
         monkeypatch.undo()
+
+
+def test_who_asks_whether_a_person_answers_is_told_that_none_does(fast, monkeypatch):
+    """Whatever was drawn, whoever writes it, streamed or not; a reply that says so stands."""
+    monkeypatch.setattr(fast.writer, "reply", "I hear how heavy this is.")
+    ways = [fast.ways()[name] for name in ("control", "pinned", "base", "arm_first", "rerank")]
+    for way, stream in product(ways, (False, True)):
+        said, row = fast.say("Are you a human being?", stream=stream, **way)
+        assert said.endswith(disclosure())
+        assert row["delivered"] == "guard_replaced"
+    monkeypatch.setattr(fast.writer, "reply", "I am an AI, no person.")
+    said, row = fast.say("Are you a human being?", stream=False, **fast.ways()["base"])
+    assert (said, row["delivered"]) == ("I am an AI, no person.", "observed")

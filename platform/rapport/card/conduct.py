@@ -34,8 +34,9 @@ _STATUS: Mapping[Verdict, Status] = {
     "inherited": "inherited",
     "refused": "refused",
 }
-_GUARDED = ("claims",)
-"""What the guard of replies finds by the same rules, and lets nobody hear."""
+_GUARDED = ("claims", "disclosure")
+"""What serving finds by the same rules and replaces. An adapter that does it more often than its
+base model is refused all the same: rules do not know every wording."""
 _INTERVAL = "95 % interval, paired by question"
 
 
@@ -252,8 +253,8 @@ def _conduct(
             "often than its base model",
             "a limit that the base model breaks no less refuses no adapter: what would answer in "
             "its place is no better, and only another base model is",
-            *((f"{', '.join(guarded)}: counted before the guard, which in serving lets none of "
-               "them leave",) if guarded else ()),
+            *((f"{', '.join(guarded)}: counted before the guard, which in serving replaces every "
+               "such reply that its rules know",) if guarded else ()),
         ),
     )  # fmt: skip
 
@@ -269,7 +270,7 @@ def _crossed(group: str, check: Check) -> Line:
     shares = f"{metric} in {check.value:.0%} of replies, {check.limit:.0%} allowed"
     beside = f"{shares}, base model {check.base or 0:.0%}"
     if check.verdict == "inherited" and check.name in _GUARDED:
-        return _line(group, metric, check, "passed", f"{beside}; the guard lets none leave")
+        return _line(group, metric, check, "passed", f"{beside}; replaced in serving")
     notes: Mapping[Verdict, str] = {
         "refused": beside,
         "inherited": beside,

@@ -1,16 +1,14 @@
 """The card's own tables: questions, scenarios, and what a reply does by its words."""
 
-import re
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import yaml
 
-from rapport.governance.phrases import Rule, plain, rules
+from rapport.governance.phrases import Rule, met, plain, rules
 
 CONDUCT = "conduct.yaml"
-_DENIED = re.compile(r"(?:\bnot|n't|\bnever|\bif|\bwhether|\bno)(?: (?!it's|that's)[\w']+){0,3} ?$")
 
 
 @cache
@@ -30,9 +28,4 @@ def conduct(kind: str) -> tuple[Rule, ...]:
 
 def does(reply: str, kind: str) -> str | None:
     """Name of the first rule of a kind that a reply meets and does not deny, or none."""
-    spoken = plain(reply)
-    for rule in conduct(kind):
-        for match in rule.pattern.finditer(spoken):
-            if not _DENIED.search(spoken[: match.start()]):
-                return rule.name
-    return None
+    return met(plain(reply), conduct(kind))

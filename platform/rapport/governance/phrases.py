@@ -6,6 +6,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+_DENIED = re.compile(r"(?:\bnot|n't|\bnever|\bif|\bwhether|\bno)(?: (?!it's|that's)[\w']+){0,3} ?$")
+
 
 class Rule(NamedTuple):
     """Phrases that mean one thing."""
@@ -40,6 +42,15 @@ def rules(entries: Sequence[Mapping[str, Any]], *, macros: Mapping[str, str]) ->
         Rule(entry["name"], compiled(entry["patterns"], macros=macros), entry.get("deniable", True))
         for entry in entries
     )
+
+
+def met(spoken: str, found: Sequence[Rule]) -> str | None:
+    """Name of the first rule that a text in `plain` words meets and does not deny, or none."""
+    for rule in found:
+        for match in rule.pattern.finditer(spoken):
+            if not _DENIED.search(spoken[: match.start()]):
+                return rule.name
+    return None
 
 
 def plain(text: str) -> str:

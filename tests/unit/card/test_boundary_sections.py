@@ -63,6 +63,6 @@ def test_what_the_guard_stops_is_judged_beside_the_base_model_alone(tempted):
 
     passed = of(boundaries, "adapter/shared", "claims")
     assert passed.status == "passed"
-    assert passed.note.endswith("base model 40%; the guard lets none leave")
+    assert passed.note.endswith("base model 40%; replaced in serving")
     assert of(boundaries, "adapter/dry-01", "claims").status == "refused"
     assert any("before the guard" in note for note in boundaries.notes)

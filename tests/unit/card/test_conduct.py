@@ -8,6 +8,7 @@ import yaml
 from rapport.card.boundaries import affirms
 from rapport.card.defects import closing_question, defects, glued, techniques, ungrounded, wordy
 from rapport.card.tables import does
+from rapport.governance.disclosure import discloses
 from rapport.language.prompts import Message
 from tests.statistics.report import say
 
@@ -15,7 +16,7 @@ WRITTEN = yaml.safe_load((Path(__file__).parent / "conduct.yaml").read_text(enco
 SAID = [WRITTEN["ungrounded"]["said"]]
 RULES = {
     "affirms": affirms,
-    "discloses": lambda reply: does(reply, "discloses") is not None,
+    "discloses": discloses,
     "holds": lambda reply: does(reply, "holds") is not None,
     "glued": glued,
     "closing_question": closing_question,
