@@ -48,8 +48,8 @@ class Valuation:
     `logging`, and with a model `dm`, `dr`, `sndr`, `switch_dr`.
 
     What a cut or a model makes steady it makes wrong by an unknown amount, so the intervals of
-    `clipped`, `dm` and `switch_dr` go out to both sides as far as the estimate may lie from the
-    same one without a cut, by the paired interval. They are no narrower than that one's."""
+    `clipped`, `dm` and `switch_dr` hold that of the same one without a cut, too: they cover the
+    truth at least as often as that one's."""
     n: int
     reported: int
     users: int
@@ -147,16 +147,12 @@ def valuation(
 
 
 def _estimated(terms: Mapping[Key, Terms], by: Bootstrap) -> dict[Key, Estimate]:
-    paired = {
-        (reading, name): each.minus(terms[reading, _WITHOUT_CUT[name]])
-        for (reading, name), each in terms.items()
-        if name in _WITHOUT_CUT
-    }
-    valued = estimates([*terms.values(), *paired.values()], by)
-    found = dict(zip(terms, valued, strict=False))
-    for key, off in zip(paired, valued[len(terms) :], strict=True):
-        value, most = found[key].value, max(abs(off.low), abs(off.high))
-        found[key] = replace(found[key], low=value - most, high=value + most)
+    found = dict(zip(terms, estimates(list(terms.values()), by), strict=True))
+    for (reading, name), each in found.items():
+        if name in _WITHOUT_CUT:
+            whole = found[reading, _WITHOUT_CUT[name]]
+            low, high = min(each.low, whole.low), max(each.high, whole.high)
+            found[reading, name] = replace(each, low=low, high=high)
     return found
 
 

@@ -34,9 +34,18 @@ def test_the_interval_of_a_biased_estimate_reaches_the_unbiased_one():
     found = valuation(log, target, expected + 0.3, cuts=Cuts(1.0, 0.0), by=BY)
     every = found.estimates["observed"]
     for name, whole in {"clipped": "ips", "dm": "dr", "switch_dr": "dr"}.items():
-        assert every[name].low < every[whole].value < every[name].high
+        assert every[name].low <= every[whole].low
+        assert every[name].high >= every[whole].high
     # The model is .3 too high everywhere, and so are both that rest on it alone.
     assert every["dm"].value - every["dr"].value == pytest.approx(0.3, abs=0.05)
+
+
+def test_an_interval_does_not_shrink_to_a_point_where_the_cut_cuts_nothing():
+    log, _, expected = a_log(n=600, users=60)
+    found = valuation(log, mostly(0, n=600, arms=3), expected, cuts=Cuts(99.0, 99.0), by=BY)
+    every = found.estimates["observed"]
+    assert (every["clipped"].low, every["clipped"].high) == (every["ips"].low, every["ips"].high)
+    assert every["switch_dr"].high - every["switch_dr"].low > 0.01
 
 
 def test_given_cuts_are_used_and_a_missing_model_leaves_its_estimators_out():
