@@ -175,9 +175,12 @@ def _learn_again(demo: Demo) -> Mapping[str, Any]:
 def _write_page(demo: Demo) -> Path:
     """The report on all of it, with what the demo showed."""
     from rapport.report.page import write_report
+    from rapport.report.regret import TRUTH
 
     demo.begin("report")
     started = time.monotonic()
+    if not demo.data:
+        keep_shown(demo.home, TRUTH, {"log": _log_folder(demo).name})
     facts = Facts(demo.home, Lake(demo.home.lake), "default")
     page = write_report(facts, demo.home.root / "report")
     demo.note("report", time.monotonic() - started, {"runner": "one process"})

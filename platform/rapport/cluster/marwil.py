@@ -9,6 +9,7 @@ bring it the arrays that are already here.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import gymnasium as gym
@@ -16,8 +17,8 @@ import numpy as np
 import torch
 from pydantic import Field
 from ray.rllib.algorithms.marwil import MARWILConfig
+from ray.rllib.algorithms.marwil.torch.marwil_torch_learner import MARWILTorchLearner
 from ray.rllib.core.columns import Columns
-from ray.rllib.core.learner.learner import Learner
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
@@ -28,6 +29,7 @@ from rapport.config import Config
 from rapport.errors import TooLittleDataError
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.features import IntArray, Layout
+from rapport.policy.learning import Learning, rounded
 from rapport.policy.preference_model import PreferenceModel
 from rapport.policy.reward_model import MIN_ROWS
 
@@ -76,6 +78,20 @@ class ArmScoringModule(TorchRLModule, ValueFunctionAPI):
         return value
 
 
+class RecordedLearner(MARWILTorchLearner):
+    """RLlib's learner, which keeps the loss of every minibatch; its own metrics keep the last."""
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__(**facts)  # type: ignore[no-untyped-call]
+        self.losses: list[float] = []
+
+    def compute_loss_for_module(self, **given: Any) -> torch.Tensor:  # noqa: ANN401  (RLlib's)
+        """The loss as RLlib computes it."""
+        loss = cast("torch.Tensor", super().compute_loss_for_module(**given))
+        self.losses.append(float(loss.detach()))
+        return loss
+
+
 def fit_marwil(
     data: PolicyDataset, settings: MarwilSettings | None = None, *, seed: int = 0
 ) -> PreferenceModel:
@@ -100,10 +116,12 @@ def fit_marwil(
             shuffle_batch_per_epoch=True,
         )
     module: Any = learner.module[MODULE].unwrapped()
-    return export(module, data.layout)
+    passes = np.array_split(learner.losses, settings.epochs)
+    losses = rounded([float(part.mean()) for part in passes if len(part)])
+    return replace(export(module, data.layout), learning=Learning("loss", len(data), losses))
 
 
-def build_learner(layout: Layout, settings: MarwilSettings, *, variance: float) -> Learner:
+def build_learner(layout: Layout, settings: MarwilSettings, *, variance: float) -> RecordedLearner:
     """RLlib's MARWIL learner over the module above.
 
     Args:
@@ -123,7 +141,7 @@ def build_learner(layout: Layout, settings: MarwilSettings, *, variance: float) 
         MARWILConfig()  # type: ignore[no-untyped-call]
         .environment(observation_space=observation, action_space=action)
         .env_runners(num_env_runners=0)
-        .learners(num_learners=0)
+        .learners(num_learners=0, learner_class=RecordedLearner)
         .training(
             gamma=0.0,  # inert: returns come whole
             lr=settings.learning_rate,
@@ -139,7 +157,8 @@ def build_learner(layout: Layout, settings: MarwilSettings, *, variance: float) 
             )
         )
     )
-    return config.build_learner(spaces={MODULE: (observation, action)})
+    learner = config.build_learner(spaces={MODULE: (observation, action)})
+    return cast("RecordedLearner", learner)
 
 
 def export(module: ArmScoringModule, layout: Layout) -> PreferenceModel:

@@ -25,6 +25,7 @@ from rapport.policy.features import (
     Situation,
     states,
 )
+from rapport.policy.learning import Learning
 from rapport.policy.preference_model import PreferenceModel
 from rapport.policy.reward_model import RewardModel
 
@@ -47,6 +48,11 @@ class ArmScorer(Protocol):
     @property
     def weights(self) -> Mapping[str, NDArray[Any]]:
         """Its arrays by name."""
+        ...
+
+    @property
+    def learning(self) -> Learning | None:
+        """How its training went."""
         ...
 
     def rec(
@@ -171,7 +177,7 @@ class Policy:
         return replace(self, learner="uniform", scorer=None, withheld=(), incumbent=None)
 
     def save(self, folder: Path) -> str:
-        """Write `policy.safetensors`, `policy.json` and `calibration.json`; returns the id."""
+        """Write weights and settings, and how both models were learned; returns the id."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / WEIGHTS).write_bytes(self._packed())
         text = json.dumps({"id": self.id, **self._settings()}, indent=1, sort_keys=True)
@@ -179,6 +185,8 @@ class Policy:
         if self.context is not None and self.context.calibration:
             bins = {"nlp": [asdict(each) for each in self.context.calibration]}
             (folder / CALIBRATION_FILE).write_text(json.dumps(bins, indent=1), encoding="utf-8")
+        if self.scorer is not None and self.scorer.learning is not None:
+            self.scorer.learning.save(folder)
         if self.incumbent is not None:
             self.incumbent.save(folder / INCUMBENT)
         return self.id
@@ -193,7 +201,12 @@ class Policy:
         try:
             stated = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
             arrays = load_file(folder / WEIGHTS)
-            policy = _restored(stated, arrays, incumbent=_incumbent(folder, stated))
+            policy = _restored(
+                stated,
+                arrays,
+                incumbent=_incumbent(folder, stated),
+                learning=Learning.load(folder),
+            )
             policy = _with_calibration(policy, folder / CALIBRATION_FILE)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise BrokenReleaseError(folder.name, SETTINGS, type(error).__name__) from error
@@ -252,7 +265,11 @@ def _overlaid(scores: Scores, older: Scores, *, rows: BoolArray) -> Scores:
 
 
 def _restored(
-    stated: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, incumbent: Policy | None
+    stated: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    incumbent: Policy | None,
+    learning: Learning | None,
 ) -> Policy:
     layout = Layout(**{name: tuple(value) for name, value in stated["layout"].items()})
     learner = stated["learner"]
@@ -263,7 +280,7 @@ def _restored(
         behaviour=Behaviour(**stated["behaviour"]),
         learner=learner,
         context=ContextModel(layout, context) if context else None,
-        scorer=LEARNERS[learner](layout, scorer) if scorer else None,
+        scorer=LEARNERS[learner](layout, scorer, learning) if scorer else None,
         recipe=stated["recipe"],
         withheld=tuple(stated["withheld"]),
         incumbent=incumbent,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rapport.policy.features import BoolArray, Float32Array, FloatArray, Layout
+from rapport.policy.learning import Learning
 
 PREFERENCE_FLOOR = 1e-6
 
@@ -20,6 +21,8 @@ class PreferenceModel:
     layout: Layout
     weights: Mapping[str, Float32Array]
     """query_in [S, H], query_in_bias [H], query_out [H, H], query_out_bias [H], key [A, H]."""
+    learning: Learning | None = None
+    """How its training went; none in releases of before."""
 
     def scores(self, state: Float32Array, shares: Float32Array | None = None) -> FloatArray:
         """[N, M] unnormalised log-probabilities, as the RLModule's before its mask."""

@@ -26,6 +26,7 @@ from rapport.policy.features import (
     crossing,
     feature_matrix,
 )
+from rapport.policy.learning import Learning, rounded
 
 FOLDS = 3
 MIN_ROWS = 60
@@ -59,6 +60,8 @@ class RewardModel:
     layout: Layout
     weights: Mapping[str, Float32Array]
     """linear [F, D], bias [F], hidden [F, D, H], hidden_bias [F, H], out [F, H]."""
+    learning: Learning | None = None
+    """How its training went; none in releases of before."""
 
     def q(self, state: Float32Array, shares: Float32Array | None = None) -> FloatArray:
         """[N, M] expected reward in (-1, 1), the mean over folds.
@@ -216,9 +219,9 @@ def _fitted(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = _Networks(examples.x.shape[1], settings.hidden)
-        _train(network, examples, settings)
+        learning = _train(network, examples, settings)
     arrays = {name: value.detach().numpy().copy() for name, value in network.named_parameters()}
-    return RewardModel(layout, arrays)
+    return RewardModel(layout, arrays, learning)
 
 
 class _Networks(nn.Module):
@@ -241,21 +244,34 @@ class _Networks(nn.Module):
         return torch.tanh(straight + (bent * self.out).sum(dim=2))
 
 
-def _train(network: _Networks, examples: _Examples, settings: RewardSettings) -> None:
+def _train(network: _Networks, examples: _Examples, settings: RewardSettings) -> Learning:
     x, y = torch.from_numpy(examples.x), torch.from_numpy(examples.y.astype(np.float32))
-    fold = torch.from_numpy(examples.fold)
+    own = torch.from_numpy(examples.fold)[:, None] == torch.arange(FOLDS)[None, :]
     weight = torch.from_numpy(examples.weight.astype(np.float32))[:, None]
-    counts = (fold[:, None] != torch.arange(FOLDS)[None, :]).float() * weight
+    counts, held = (~own).float() * weight, own.float() * weight
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     steps = settings.epochs * -(-len(x) // settings.batch)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=steps)
+    learned, held_out = [], []
     for _ in range(settings.epochs):
+        off = torch.zeros(2)
         for index in torch.split(torch.randperm(len(x)), settings.batch):
-            error = (network(x[index]) - y[index, None]) ** 2 * counts[index]
-            loss = error.sum() / counts[index].sum().clamp(min=1.0)
+            squared = (network(x[index]) - y[index, None]) ** 2
+            total = (squared * counts[index]).sum()
+            loss = total / counts[index].sum().clamp(min=1.0)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
+            off += torch.stack([total, (squared * held[index]).sum()]).detach()
+        learned.append(float(off[0] / counts.sum()))
+        held_out.append(float(off[1] / held.sum()))
+    told = rounded(learned), rounded(held_out)
+    return Learning("squared error", len(x), *told, constant=_spread(examples))
+
+
+def _spread(examples: _Examples) -> float:
+    mean = np.average(examples.y, weights=examples.weight)
+    return rounded([float(np.average((examples.y - mean) ** 2, weights=examples.weight))])[0]

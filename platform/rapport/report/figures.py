@@ -22,6 +22,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 """Told apart by colour-blind eyes (Okabe & Ito, 2008), the last two beside."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH_IN = 5.6
+_TOLD_APART = ("label", "kind")
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -126,9 +127,39 @@ def courses(
         on.set_xlabel(axes[0])
         on.set_ylabel(axes[1])
         on.grid()
-        on.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.25))
+        _legend(on)
 
-    return drawn(told, numbers, draw, rows=14)
+    return drawn(told, numbers, draw, rows=13 + numbers[group].n_unique() / 2)
+
+
+def compared(told: Told, numbers: pl.DataFrame, *, unit: str, mark: float = 0.0) -> Figure:
+    """Draw values of several kinds with their intervals under each label.
+
+    Args:
+        told: Name and words.
+        numbers: Columns `label`, `kind`, `value`, `low`, `high`; labels from the top, kinds in
+            the order in which they come.
+        unit: Of the axis.
+        mark: Value drawn as an upright line.
+    """
+    labels, kinds = (numbers[each].unique(maintain_order=True).to_list() for each in _TOLD_APART)
+    step = 0.7 / len(kinds)
+
+    def draw(on: "Axes") -> None:
+        on.axvline(mark, color=FAINT, linewidth=1, linestyle="--")
+        for place, kind in enumerate(kinds):
+            rows = numbers.filter(pl.col("kind") == kind)
+            lower = (place - (len(kinds) - 1) / 2) * step
+            at = [len(labels) - 1 - labels.index(each) - lower for each in rows["label"]]
+            colour = COLOURS[place % len(COLOURS)]
+            on.hlines(at, rows["low"], rows["high"], color=colour, linewidth=2)
+            on.plot(rows["value"], at, MARKS[place % len(MARKS)], color=colour, ms=4, label=kind)
+        on.set_yticks(np.arange(len(labels))[::-1], labels)
+        on.set_xlabel(unit)
+        on.grid(axis="x")
+        _legend(on)
+
+    return drawn(told, numbers, draw, rows=len(labels) * (len(kinds) + 1) * 0.7 + 4)
 
 
 def places(told: Told, numbers: pl.DataFrame, *, group: str, axes: tuple[str, str]) -> Figure:
@@ -141,9 +172,7 @@ def places(told: Told, numbers: pl.DataFrame, *, group: str, axes: tuple[str, st
             on.scatter(x, y, s=9, color=colour, marker=mark, alpha=0.55, linewidths=0, label=name)
         on.set_xlabel(axes[0])
         on.set_ylabel(axes[1])
-        on.legend(
-            fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.17), markerscale=2
-        )
+        _legend(on, markerscale=2)
 
     return drawn(told, numbers, draw, rows=20)
 
@@ -178,6 +207,11 @@ def counts(told: Told, values: NDArray[np.float64], *, unit: str, edges: Sequenc
 
     numbers = pl.DataFrame({"bin": names, "decisions": held})
     return drawn(told, numbers, draw, rows=11)
+
+
+def _legend(on: "Axes", **look: Any) -> None:  # noqa: ANN401  (matplotlib's)
+    """Names above the axes, which make room for however many there are."""
+    on.figure.legend(loc="outside upper center", ncols=2, fontsize=8, **look)
 
 
 def _groups(numbers: pl.DataFrame, column: str) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -11,6 +11,8 @@ from rapport.report.facts import Facts
 
 _TRUTHS = [step / 100 for step in range(-8, 9)]
 _GAIN = "gain in reward units a decision"
+_LINES = 5
+"""Groups whose operating curve is drawn: more could not be told apart."""
 
 
 def planted(facts: Facts) -> Section | None:
@@ -38,7 +40,9 @@ def judged(facts: Facts) -> Section:
         return Section("The gate's verdict", [facts.unjudged])
     rows = rows_of(verdict)
     shown = [*_plot(rows), *_operating(rows), _table(rows)]
-    return Section("The gate's verdict", _words(verdict, rows), shown)
+    waits = verdict.get("next") if facts.judged != facts.release else None
+    tried = [f"What its replies are worth, a canary tells: {waits}"] if waits else []
+    return Section("The gate's verdict", [*_words(verdict, rows), *tried], shown)
 
 
 def _words(verdict: dict[str, Any], rows: list[Row]) -> list[str]:
@@ -76,12 +80,16 @@ def _plot(rows: list[Row]) -> list[Block]:
 def _operating(rows: list[Row]) -> list[Block]:
     """What the gate would let pass, by what is true: overall and for each group."""
     judged = [row for row in rows if row.estimator == "dr" and row.gains]
-    shown = [row for row in judged if row.group == "overall" or is_group(row.group)]
+    groups = [row for row in judged if is_group(row.group)]
+    widest = sorted(groups, key=lambda row: row.chance(0.0) or 0.0)[:_LINES]
+    shown = [row for row in judged if row.group == "overall"] + widest
+    left = len(groups) - len(widest)
     told = figures.Told(
         "operating",
         "The gate's operating curve on this log: chance that a comparison passes, by the true gain "
         "in reward units a decision, under the least sure reading of silence; a policy must pass "
-        f"every one of them; n {max(row.n for row in shown):,} decisions of gate users",
+        f"every one of them{f', also {left} surer groups not drawn' if left else ''}; "
+        f"n {max(row.n for row in shown):,} decisions of gate users",
         "Chance of passing at a harm of .05, at no change and at a gain of .05: "
         + "; ".join(
             f"{row.group} " + ", ".join(f"{row.chance(true):.2f}" for true in (-0.05, 0.0, 0.05))

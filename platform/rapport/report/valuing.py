@@ -8,12 +8,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rapport.evaluation.estimators import importance_weights
+from rapport.evaluation.valuation import valuations
+from rapport.evaluation.verdict import OBSERVED
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.policy import Scores
 from rapport.report import figures
 from rapport.report.blocks import Figure, Section
 from rapport.report.facts import Facts
-from rapport.report.outcomes import binned, means
+from rapport.report.outcomes import BY, LEAST_USERS, binned, means
 
 _NAMES = {
     "snips": "SNIPS",
@@ -21,6 +23,13 @@ _NAMES = {
     "logging": "the log's policy",
     "control": "control",
 }
+_ESTIMATORS = {
+    "snips": "SNIPS",
+    "dr": "DR",
+    "clipped": "IPS, weights cut",
+    "logging": "the log's policy",
+}
+_OVERALL = "overall"
 _EDGES = (0, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 100)
 
 
@@ -37,7 +46,7 @@ def value(facts: Facts) -> Section:
         f"{sample['ess_needed']:.0f} needed); the largest weight is {sample['max_weight']:.1f}.",
         "Where estimators disagree, believe the interval that is wider.",
     ]
-    return Section(title, lead, [_values(verdict), *_overlap(facts)])
+    return Section(title, lead, [_values(verdict), *_by_group(facts), *_overlap(facts)])
 
 
 def belief(facts: Facts) -> Section:
@@ -72,6 +81,40 @@ def _values(verdict: Mapping[str, Any]) -> Figure:
     )
     triples = [(each["value"], each["low"], each["high"]) for each in shown.values()]
     return figures.estimates(told, list(shown), triples, unit="mean reward a decision, -1 to 1")
+
+
+def _by_group(facts: Facts) -> list[Figure]:
+    """Of the policy that serves, as it is: personas that the gate withheld from it included."""
+    rows, scores, policy = facts.gate, facts.scores, facts.policy
+    if rows is None or scores is None or policy is None:
+        return []
+    # What a reward model expects of gate users, it learned from others; a ranking expects nothing.
+    q_hat = 2.0 * scores.rec - 1.0 if policy.learner == "reward_model" else None
+    log, target = rows.log(), scores.probability
+    found = {
+        **valuations(log, target, q_hat, labels=np.full(len(rows), _OVERALL), by=BY),
+        **valuations(log, target, q_hat, labels=rows.persona, by=BY),
+    }
+    shown = [
+        {"label": f"{label} (n {each.reported:,})", "kind": words, "value": one.value,
+         "low": one.low, "high": one.high, "users": each.users, "ess": each.ess}
+        for label, each in found.items()
+        if each.users >= LEAST_USERS
+        for name, words in _ESTIMATORS.items()
+        if (one := each.estimates[OBSERVED].get(name)) is not None
+    ]  # fmt: skip
+    if not shown:
+        return []
+    told = figures.Told(
+        "value_by_group",
+        "Mean reward a decision (-1 to 1) of the policy that serves, by estimator and persona, as "
+        "told, with 95 % intervals over users; beside it what the log's policy earned; "
+        f"n {found[_OVERALL].reported:,} answered decisions of gate users",
+        "Values: "
+        + "; ".join(f"{row['label']}, {row['kind']} {row['value']:+.3f}" for row in shown),
+    )
+    unit = "mean reward a decision, -1 to 1"
+    return [figures.compared(told, pl.DataFrame(shown), unit=unit)]
 
 
 def _overlap(facts: Facts) -> list[Figure]:

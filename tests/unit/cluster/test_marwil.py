@@ -39,7 +39,7 @@ def test_the_export_scores_as_rllibs_module_does():
 
 def test_it_is_rllibs_marwil_with_a_normaliser_that_fits_the_rewards():
     learner: Any = build_learner(LAYOUT, MarwilSettings(beta=0.7), variance=0.09)
-    assert [kind.__name__ for kind in type(learner).__mro__[:2]] == [
+    assert [kind.__name__ for kind in type(learner).__mro__[1:3]] == [
         "MARWILTorchLearner",
         "MARWILLearner",
     ]
@@ -54,6 +54,9 @@ def test_marwil_learns_to_prefer_what_personas_like():
     best = np.nan_to_num(expected, nan=-9).argmax(axis=1)
     hit = (rec.argmax(axis=1) == best).mean()
     assert hit > 0.8
+    assert model.learning is not None
+    assert len(model.learning.learned) == 6
+    assert model.learning.learned[-1] < model.learning.learned[0]
 
 
 def test_the_same_seed_gives_the_same_weights():

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,15 @@ def test_a_decision_carries_both_scores_and_probabilities_over_the_menu(policy):
     assert np.array_equal(found.probability, again)
     assert np.all(found.probability[~served] == 0)
     assert np.abs(found.probability.sum(axis=1) - 1).max() <= 1e-12
+
+
+def test_how_it_was_learned_is_kept_beside_it_and_is_no_part_of_its_id(policy, tmp_path):
+    kept = policy.save(tmp_path)
+    found: Any = Policy.load(tmp_path)
+    assert found.scorer.learning == policy.scorer.learning
+    (tmp_path / "learning.json").unlink()
+    older: Any = Policy.load(tmp_path)
+    assert (older.id, older.scorer.learning) == (kept, None)
 
 
 def test_it_prefers_what_the_persona_likes(policy):

@@ -118,3 +118,19 @@ def test_the_same_seed_gives_the_same_model():
 def test_too_few_rewards_are_refused():
     with pytest.raises(TooLittleDataError):
         fit_reward_model(DATA.rows(np.arange(20)))
+
+
+def test_each_pass_tells_its_error_on_what_was_learned_from_and_on_the_users_left_out():
+    told = MODEL.learning
+    assert told is not None
+    known = DATA.reported
+    assert told.examples == known.sum()
+    assert len(told.learned) == len(told.held_out) == RewardSettings().epochs
+    assert told.constant == pytest.approx(DATA.reward[known].var(), abs=1e-5)
+    assert told.held_out[-1] < told.held_out[0]
+    # What the trained networks are off by on the users that each did not see: the last pass, of
+    # a schedule that ends near 0, changed them little.
+    q = MODEL.q_held_out(DATA.states[known], DATA.user[known])
+    off = (q[np.arange(known.sum()), DATA.action[known]] - DATA.reward[known]) ** 2
+    assert told.held_out[-1] == pytest.approx(off.mean(), rel=0.03)
+    assert told.learned[-1] < told.held_out[-1]
