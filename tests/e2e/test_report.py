@@ -18,7 +18,16 @@ SECTIONS = (
     "Three messages, three answers each",
     "Lineage",
 )
-PLOTS = ("gate", "operating", "value", "overlap", "reward_by_arm", "reward_by_persona", "sentiment")
+PLOTS = (
+    "gate",
+    "operating",
+    "value",
+    "value_by_group",
+    "overlap",
+    "reward_by_arm",
+    "reward_by_persona",
+    "sentiment",
+)
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -59,6 +68,17 @@ def test_power_is_told_for_machines(circle):
     told = json.loads(ran.stdout)
     assert told["groups"][0]["group"] == "overall"
     assert told["groups"][0]["detectable"] > 0
+
+
+def test_the_lead_over_control_is_told_or_that_its_users_are_too_few(page, circle):
+    ran = circle.shell("rapport evaluate control --json")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)["leads"]
+    assert "overall" in {one["group"] for one in told}
+    written = page.read_text(encoding="utf-8")
+    for one in told:
+        assert (one["lead"] is None) == (min(one["users"], one["control"]) < 20)
+        assert one["told"] in written
 
 
 @pytest.mark.parametrize("width", [1280, 390])

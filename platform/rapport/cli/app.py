@@ -18,6 +18,7 @@ from rapport.cli.evaluating import evaluate_app
 from rapport.cli.explaining import explain
 from rapport.cli.exporting import log_app
 from rapport.cli.keys import keys_app
+from rapport.cli.leading import control
 from rapport.cli.options import (
     DEFAULT_HOME,
     AddressOption,
@@ -68,6 +69,7 @@ app.command(epilog="Example: rapport doctor --port 8000")(doctor)
 app.command(epilog="Example: rapport report --out report")(report)
 app.command(epilog="Example: rapport card calm-otter-12")(card)
 app.add_typer(evaluate_app, name="evaluate")
+evaluate_app.command(epilog="Example: rapport evaluate control")(control)
 evaluate_app.command(epilog="Example: rapport evaluate reliability")(reliability)
 evaluate_app.command(epilog="Example: rapport evaluate boundaries --adapter kind")(boundaries)
 app.command(epilog="Example: rapport explain last")(explain)

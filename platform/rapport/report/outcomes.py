@@ -36,10 +36,8 @@ def means(
     for name in np.unique(labels):
         rows = known & (labels == name)
         if name and len(np.unique(users[rows])) >= LEAST_USERS:
-            _, code = np.unique(users[rows], return_inverse=True)
-            part = 1.0 / np.bincount(code)[code] if once else np.ones(len(code))
             names.append(str(name))
-            terms.append(Terms((part * values[rows])[None], part[None], users[rows], part))
+            terms.append((counted_once if once else _mean)(values[rows], users[rows]))
     found = estimates(terms, BY) if terms else []
     return pl.DataFrame(
         {
@@ -56,6 +54,18 @@ def means(
             **dict.fromkeys(("n", "users"), pl.Int64),
         },
     )
+
+
+def counted_once(values: NDArray[np.float64], users: NDArray[np.str_]) -> Terms:
+    """The mean of users' means: each counts once, however many of the values [N] are his."""
+    _, code = np.unique(users, return_inverse=True)
+    part = 1.0 / np.bincount(code)[code]
+    return Terms((part * values)[None], part[None], users, part)
+
+
+def _mean(values: NDArray[np.float64], users: NDArray[np.str_]) -> Terms:
+    one = np.ones(len(values))
+    return Terms(values[None], one[None], users, one)
 
 
 def intervals(rows: pl.DataFrame) -> list[tuple[float, float, float]]:

@@ -1,7 +1,6 @@
 """What people gave back: rewards by persona, by arm and by policy, against control."""
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from rapport.affect.reward import REWARD, RewardSettings
@@ -9,8 +8,9 @@ from rapport.evaluation.influence import equal_mean, robust_mean
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.features import NO_ARM
 from rapport.report import figures
-from rapport.report.blocks import Figure, Section
+from rapport.report.blocks import Block, Figure, Section
 from rapport.report.facts import Facts
+from rapport.report.leads import answered_by, lead_table, leads
 from rapport.report.outcomes import LEAST_USERS, intervals, labelled, means
 
 _UNIT = "mean reward a decision, -1 to 1"
@@ -39,7 +39,9 @@ def rewards(facts: Facts) -> Section:
         _dealt(facts),
         *_pulled(data),
     ]
-    return Section(title, lead, [plot for plot in plots if plot is not None])
+    shown: list[Block] = [plot for plot in plots if plot is not None]
+    found = leads(facts)
+    return Section(title, lead, [*shown, lead_table(found)] if found else shown)
 
 
 def _trusted(settings: RewardSettings) -> str:
@@ -118,14 +120,4 @@ def _arms(data: PolicyDataset) -> NDArray[np.str_]:
 
 
 def _policies(facts: Facts, data: PolicyDataset) -> NDArray[np.str_]:
-    wrote = facts.events("decisions", "decision_id", "policy_version", "release_id", "source")
-    named = wrote.with_columns(
-        label=pl.coalesce(
-            pl.lit("release ") + pl.col("release_id"),
-            pl.col("source") + pl.lit(", policy ") + pl.col("policy_version"),
-            "source",
-        )
-    )
-    found = dict(named.select("decision_id", "label").iter_rows())
-    label = np.array([found.get(each) or "" for each in data.decision_id.tolist()], dtype=np.str_)
-    return np.where(data.control, CONTROL, label)
+    return np.where(data.control, CONTROL, answered_by(facts, data))
