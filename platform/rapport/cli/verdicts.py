@@ -21,6 +21,9 @@ def print_verdict(verdict: Verdict, *, title: str) -> None:
         paper.print(line, highlight=False)
     for note in verdict.get("notes", ()):
         paper.print(f"[dim]Note: {note}[/dim]", highlight=False)
+    if verdict.get("next"):
+        told = "What its replies are worth, a canary tells; look at it daily with --judge:"
+        paper.print(f"{told}\n  {verdict['next']}", highlight=False)
 
 
 def signed(value: float | None, *, digits: int = 3) -> str:
@@ -58,6 +61,7 @@ def _lines(verdict: Verdict) -> list[str]:
     return [
         f"Value by DR: {_value(verdict, 'dr')}; logging policy {_value(verdict, 'logging')}",
         *_silent_values(verdict),
+        *_changed(verdict),
         f"Margin {settings['margin']:g} a group, {settings['drift']:g} against the first release "
         f"and control; {verdict['n']:,} decisions of gate users, {verdict['reported']:,} reported",
         f"ESS {sample['ess']:.0f} of {sample['ess_needed']:.0f} needed, largest weight "
@@ -66,6 +70,16 @@ def _lines(verdict: Verdict) -> list[str]:
         f" a gain of {errors['detectable_gain']:.3f} is seen in 80 %, one as far from the log and "
         f"worth the same is refused in {errors['false_refusal']:.0%}",
         f"Reported, by arm: {rates}",
+    ]
+
+
+def _changed(verdict: Verdict) -> list[str]:
+    """What kind of change it is; verdicts of before say nothing of it."""
+    if "change" not in verdict or "generator" not in verdict:
+        return []
+    return [
+        f"Changes: {verdict['change']}; the replies of this log beside the candidate's own: "
+        f"{verdict['generator']}"
     ]
 
 

@@ -18,7 +18,15 @@ from rapport.evaluation.estimators import (
 )
 from rapport.evaluation.evidence import Evidence, Reading
 from rapport.evaluation.intervals import FloatArray, Terms, distinct
-from rapport.evaluation.verdict import FIRST, OBSERVED, TOO_LITTLE, GateSettings, Row, is_group
+from rapport.evaluation.verdict import (
+    FIRST,
+    OBSERVED,
+    TOO_LITTLE,
+    Change,
+    GateSettings,
+    Row,
+    is_group,
+)
 
 MIN_USERS = 20
 """Below, resampling users understates the interval."""
@@ -45,7 +53,7 @@ def comparisons(
     seen, target = read[OBSERVED].evidence, read[OBSERVED].target
     scant = {*seen.kept, *scant_groups(seen, target, settings)}
     gains = {name: _gains(each, settings, scant=scant) for name, each in read.items()}
-    bounds = {key: _bound(key[0], settings) for key in gains[OBSERVED]}
+    bounds = {key: _bound(key[0], settings, seen.change) for key in gains[OBSERVED]}
     found = {
         key: Comparison(bound, {name: terms[key] for name, terms in gains.items()})
         for key, bound in bounds.items()
@@ -88,9 +96,10 @@ def _gains(reading: Reading, settings: GateSettings, *, scant: set[str]) -> dict
     return found
 
 
-def _bound(group: str, settings: GateSettings) -> float:
+def _bound(group: str, settings: GateSettings, change: Change) -> float:
     if group == "overall":
-        return 0.0
+        # A choice of arms that is no other one cannot be better, and need not be.
+        return -settings.margin if change == "generator" else 0.0
     return -settings.margin if is_group(group) else -settings.drift
 
 

@@ -12,7 +12,7 @@ from rapport.errors import DataError, TooLittleDataError
 from rapport.evaluation import diagnostics
 from rapport.evaluation.estimators import Log
 from rapport.evaluation.intervals import FloatArray
-from rapport.evaluation.verdict import OBSERVED
+from rapport.evaluation.verdict import OBSERVED, Change
 
 WEIGHTED, AT_WORST = "weighted", "at worst"
 """Readings of silence beside `OBSERVED`: each answer standing for the silent ones like it; every
@@ -45,6 +45,14 @@ class Evidence:
     """Decisions of control users, answered without persona or policy."""
     foreign: NDArray[np.bool_] | None = None
     """[N] replies that another generator made than the candidate's; None where all are its own."""
+    stated: Change | None = None
+    """What the candidate changes, where it is known what serves."""
+
+    @property
+    def change(self) -> Change:
+        """What the candidate changes; where nobody stated it, as the log tells it."""
+        told: Change = "policy" if self.foreign is None else "policy and generator"
+        return self.stated or told
 
     def rows(self, keep: NDArray[Any]) -> "Evidence":
         """The evidence of some of the decisions."""

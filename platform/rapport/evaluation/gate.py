@@ -8,6 +8,9 @@
    control, by more than .04.
 5. Silence does not make it look better: 1, 2 and 4 hold as well with censoring weights, and with
    every silence filled with the worst reward.
+6. Where only the generator changes (adapters, prompts, upstream), 1 asks for `-margin` in place of
+   0, since the arms are chosen as before; and the log must show that its replies earn, arm by arm,
+   what those of before earned. Where it does not, nothing but a canary can let it serve.
 
 Non-inferiority per group, not superiority: asking for a gain in every group promotes nothing.
 """
@@ -20,7 +23,7 @@ from rapport.evaluation import diagnostics
 from rapport.evaluation.comparisons import Comparison, Key, comparisons
 from rapport.evaluation.estimators import dr_terms, importance_weights, logging_terms, snips_terms
 from rapport.evaluation.evidence import Evidence, Reading, readings
-from rapport.evaluation.generators import Generators, generators
+from rapport.evaluation.generators import CANARY_ONLY, Generators, generators
 from rapport.evaluation.intervals import (
     Bootstrap,
     Estimate,
@@ -32,6 +35,7 @@ from rapport.evaluation.intervals import (
 )
 from rapport.evaluation.verdict import (
     OBSERVED,
+    Change,
     GateSettings,
     Row,
     Verdict,
@@ -65,9 +69,9 @@ def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None =
     rows, values = _resampled(held, _values(read, settings), settings)
     rows += skipped
     sample = _sample(read[OBSERVED], settings)
-    reasons = (*_failures(rows), *_sample_failures(sample))
     seen = read[OBSERVED].evidence
     made = generators(seen, read[OBSERVED].target, settings)
+    reasons = (*_failures(rows), *_sample_failures(sample), *_unproven(seen.change, made))
     return Verdict(
         promoted=not reasons,
         reasons=reasons,
@@ -81,10 +85,10 @@ def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None =
         reporting_rates=diagnostics.reporting_rates(evidence.log, evidence.arms),
         error_rates=error_rates(rows),
         sources=_sources(read[OBSERVED], settings),
-        change="policy" if evidence.foreign is None else "policy and generator",
+        change=seen.change,
         generator=made.standing,
         generator_gap=made.gap,
-        notes=tuple(_notes(made, sample)),
+        notes=tuple(_notes(seen.change, made, sample)),
     )
 
 
@@ -168,15 +172,23 @@ def _sample_failures(sample: Mapping[str, float]) -> list[str]:
     return reasons
 
 
-def _notes(made: Generators, sample: Mapping[str, float]) -> list[str]:
+def _unproven(change: Change, made: Generators) -> list[str]:
+    if change != "generator" or made.standing != CANARY_ONLY:
+        return []
+    return [f"only the replies change, and of them this log cannot tell: {made.why}: canary only"]
+
+
+def _notes(change: Change, made: Generators, sample: Mapping[str, float]) -> list[str]:
     notes = []
-    if made.standing == "canary only":
-        notes.append(
-            f"{made.why}: this verdict is about the choice of arms; what the new replies are worth "
-            "only a canary can tell (rapport release canary)"
-        )
-    elif made.why:
+    told = {
+        "policy": "this verdict is about the choice of arms, the replies are those that serve",
+        "policy and generator": "this verdict is about the choice of arms; what the new replies "
+        "are worth only a canary can tell",
+    }
+    if made.standing != CANARY_ONLY and made.why:
         notes.append(made.why)
+    elif made.standing == CANARY_ONLY and change in told:
+        notes.append(f"{made.why}: {told[change]}")
     if abs(sample["mean_weight"] - 1.0) > _SURE * sample["mean_weight_stderr"]:
         notes.append(
             f"mean weight is {sample['mean_weight']:.3f} where 1 is expected: logged propensities "

@@ -27,6 +27,7 @@ from rapport.evaluation.intervals import (
 from rapport.evaluation.verdict import Gain, GateSettings
 
 Standing = Literal["same", "alike", "canary only"]
+CANARY_ONLY: Standing = "canary only"
 _ONE_SIDED = 0.90
 
 
@@ -61,7 +62,7 @@ def generators(seen: Evidence, target: FloatArray, settings: GateSettings) -> Ge
     told = f"{int(theirs.sum())} of {len(log)} replies come from another generator"
     weight = importance_weights(log, target, clip=settings.clip) * log.weight
     if not all(_enough(log, weight, rows, settings) for rows in (theirs, ~theirs)):
-        return Generators("canary only", f"{told}, and too few of one of both to compare them")
+        return Generators(CANARY_ONLY, f"{told}, and too few of one of both to compare them")
     terms = _gap(seen, weight)
     drawn = clustered_bootstrap([terms], Bootstrap(settings.resamples, settings.seed))
     found = summary(terms, drawn[:, 0], level=_ONE_SIDED)
@@ -69,7 +70,7 @@ def generators(seen: Evidence, target: FloatArray, settings: GateSettings) -> Ge
     between = f"under the same arms its own earn {gap.low:+.3f} to {gap.high:+.3f} more"
     if -settings.drift < gap.low and gap.high < settings.drift:
         return Generators("alike", f"{told}; {between}, which counts as the same", gap)
-    return Generators("canary only", f"{told}; {between}", gap)
+    return Generators(CANARY_ONLY, f"{told}; {between}", gap)
 
 
 def _enough(log: Log, weight: FloatArray, rows: NDArray[np.bool_], settings: GateSettings) -> bool:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from rapport.evaluation.intervals import Estimate
 
 Status = Literal["passed", "failed", "skipped"]
+Change = Literal["policy", "generator", "policy and generator", "nothing"]
+"""What a candidate changes beside what serves: who is answered how, who writes it, or both."""
 TOO_LITTLE = "too little data"
 FIRST = "first release"
 """Starts the name of each comparison with the first release: alone overall, else with a group."""
@@ -161,8 +163,7 @@ class Verdict:
     reporting_rates: Mapping[str, float]
     error_rates: Mapping[str, float]
     sources: Mapping[str, Mapping[str, float]]
-    change: str = "policy"
-    """What the candidate changes: `policy`, `generator`, or `policy and generator`."""
+    change: Change = "policy"
     generator: str = "same"
     """Whether the log speaks for the candidate's replies: `same`, `alike`, or `canary only`; see
     `rapport.evaluation.generators`."""

@@ -49,7 +49,7 @@ def promote_judged(home: Home, lake: Lake, *, candidate: str | None) -> dict[str
     if unfinished is not None:
         _finish(home, lake, unfinished)
     plan = plan_of(home, lake, candidate=candidate)
-    if plan.policy is None:
+    if plan.waits:
         return {**described(plan, home), "user_states": 0}
     return _finish(home, lake, _published(plan, home))
 

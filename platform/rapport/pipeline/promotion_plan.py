@@ -27,6 +27,7 @@ PARTS = (
     "reward.json", "guard.json", PROMPT_FILE,
 )  # fmt: skip
 _JUDGE = "judge it: rapport run evaluate_release"
+_WAITS = "its choice of arms is the one that serves, so its release goes on serving as it is"
 _OTHER_PERSONAS = "the serving policy knows other personas: its release goes on serving as it is"
 
 
@@ -53,16 +54,22 @@ class Plan:
         return self.refused_policy or bool(self.refused_adapters)
 
     @property
+    def waits(self) -> bool:
+        """Whether nothing is published: a canary may try it, unless no policy can answer in it."""
+        alone = self.verdict.get("change") == "generator"
+        return self.policy is None or (self.refused_policy and alone)
+
+    @property
     def takes(self) -> str:
         """Whose policy will serve: `candidate`, `incumbent`, or `serving`, whose release stays."""
-        if self.policy is None:
+        if self.waits:
             return "serving"
         return "incumbent" if self.refused_policy else "candidate"
 
     @property
     def reasons(self) -> list[str]:
         """Why the gate said no, and what follows where nothing is published."""
-        kept = [_OTHER_PERSONAS] if self.policy is None else []
+        kept = [_OTHER_PERSONAS] if self.policy is None else [_WAITS] if self.waits else []
         return [*self.verdict["reasons"], *told(self.refused_adapters), *kept]
 
     @property
@@ -84,9 +91,9 @@ class Plan:
 def plan_of(home: Home, lake: Lake, *, candidate: str | None) -> Plan:
     """Check a candidate and its verdict, and decide what will be published.
 
-    A refused policy is replaced by the incumbent's (at first the evenly drawn arms); personas with
-    too little data follow the incumbent's, as they did when it was judged. Adapters that its card
-    refuses are left out.
+    A refused policy is replaced by the incumbent's (at first the evenly drawn arms); where that
+    would change nothing but who writes, nothing is published. Personas with too little data follow
+    the incumbent's, as they did when it was judged. Adapters that its card refuses are left out.
 
     Raises:
         ConfigError: There is no candidate, nobody judged it, or it was judged beside another
@@ -144,7 +151,7 @@ def described(plan: Plan, home: Home) -> dict[str, Any]:
         "refused": plan.refused,
         "reasons": plan.reasons,
     }
-    if plan.policy is None:
+    if plan.waits:
         return {"release": serving.name if serving else None, **facts, "changes": {}}
     with composed(plan, home) as folder:
         made = prepared(folder, origin=plan.origin, metrics=plan.metrics)

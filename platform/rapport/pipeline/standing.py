@@ -8,6 +8,7 @@ import polars as pl
 from rapport.errors import BrokenReleaseError
 from rapport.evaluation.evidence import NO_OLDER
 from rapport.evaluation.intervals import FloatArray
+from rapport.evaluation.verdict import Change
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.language.settings import PROMPT_FILE
@@ -18,6 +19,8 @@ from rapport.policy.features import BoolArray, Layout
 from rapport.policy.policy import Policy, uniform_policy
 from rapport.release import current, folder_id, list_releases
 
+_NO_OTHER = 1e-6
+"""Probability by which two policies may differ and be one: weights are float32."""
 _READERS = ("encoder", "personas")  # parts that decide what a policy sees of a decision
 
 
@@ -99,6 +102,33 @@ def other_generator(home: Home, facts: pl.DataFrame, *, candidate: Path) -> Bool
     same = [name for name in used if _same_generator(home.releases / name, candidate)]
     other = ~facts["release_id"].is_in(same).fill_null(value=False).to_numpy()
     return np.asarray(other) if other.any() else None
+
+
+def change_of(
+    home: Home, rows: PolicyDataset, *, candidate: Path, policy: Policy, incumbent: Policy | None
+) -> Change:
+    """What a candidate changes beside the release that serves; both where none serves.
+
+    Policies are one where they give every arm of the log the same probability, whatever weights
+    that comes from; generators where adapters, prompts and upstream are the same.
+
+    Args:
+        home: Its release serves.
+        rows: Decisions to compare the policies on.
+        candidate: Its folder.
+        policy: As it would serve.
+        incumbent: What serves; none where it knows other personas.
+    """
+    serving = current(home.releases)
+    if serving is None:
+        return "policy and generator"
+    writes = _same_generator(serving, candidate)
+    chooses = incumbent is not None and np.allclose(
+        probabilities(policy, rows), probabilities(incumbent, rows), rtol=0.0, atol=_NO_OTHER
+    )
+    if chooses:
+        return "nothing" if writes else "generator"
+    return "policy" if writes else "policy and generator"
 
 
 def _same_generator(folder: Path, other: Path) -> bool:

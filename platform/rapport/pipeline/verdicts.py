@@ -14,13 +14,15 @@ from rapport.evaluation.comparisons import scant_groups
 from rapport.evaluation.estimators import Log
 from rapport.evaluation.evidence import Evidence
 from rapport.evaluation.gate import gate
-from rapport.evaluation.verdict import GateSettings
+from rapport.evaluation.generators import CANARY_ONLY
+from rapport.evaluation.verdict import GateSettings, Verdict
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.policies import find_candidate, load_dataset
 from rapport.pipeline.records import keep_record
 from rapport.pipeline.settings import EvaluateConfig
 from rapport.pipeline.standing import (
+    change_of,
     first_release,
     incumbent_of,
     other_generator,
@@ -29,6 +31,7 @@ from rapport.pipeline.standing import (
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.policy import Policy, uniform_policy
 from rapport.policy.reward_model import fit_reward_model
+from rapport.release import current
 from rapport.release_manifest import VERDICT
 from rapport.scratch import replace_text
 
@@ -55,7 +58,8 @@ def judge(
 
     Returns:
         The contents of `verdict.json`: the verdict, and the ids of `candidate`, of the `policy`
-        judged, and of the `incumbent` that answers where that one may not (null without one).
+        judged, of the `incumbent` that answers where that one may not (null without one), and
+        `next`: the command that finds out what the log cannot tell (null where it can).
     """
     folder = find_candidate(home, candidate)
     data = load_dataset(lake, home, tenant=tenant, release=folder)
@@ -65,17 +69,28 @@ def judge(
     scant = scant_groups(evidence, probabilities(policy, rows), settings)
     kept = tuple(name for name in scant if name.startswith(_PERSONA))
     policy = published(policy, incumbent, kept=kept)
-    verdict = gate(replace(evidence, kept=kept), probabilities(policy, rows), settings)
+    change = change_of(home, rows, candidate=folder, policy=policy, incumbent=incumbent)
+    evidence = replace(evidence, kept=kept, stated=change)
+    verdict = gate(evidence, probabilities(policy, rows), settings)
     stated = {
         "candidate": folder.name,
         "policy": policy.id,
         "incumbent": incumbent.id if incumbent else None,
         **verdict.to_json(),
+        "next": _next(home, folder.name, verdict),
     }
     text = json.dumps(stated, indent=1, allow_nan=False)
     replace_text(folder / VERDICT, text + "\n")
     result: dict[str, Any] = json.loads(text)
     return result
+
+
+def _next(home: Home, candidate: str, verdict: Verdict) -> str | None:
+    """How its replies are tried on people, where the log does not tell what they are worth."""
+    new = verdict.change in ("generator", "policy and generator")
+    if not new or verdict.generator != CANARY_ONLY or current(home.releases) is None:
+        return None
+    return f"rapport release canary {candidate} --share 0.1"
 
 
 def published(policy: Policy, incumbent: Policy | None, *, kept: tuple[str, ...]) -> Policy:

@@ -61,3 +61,34 @@ def test_the_verdict_says_so_and_judges_the_choice_of_arms_all_the_same():
     assert (verdict.change, verdict.generator) == ("policy and generator", "canary only")
     assert "only a canary can tell" in verdict.notes[0]
     assert verdict.to_json()["generator"] == "canary only"
+
+
+def unchanged(*, foreign, better=0.0):
+    """The same log before a candidate that chooses arms as they were chosen."""
+    found = evidence(foreign=foreign, better=better)
+    assert found.log.probabilities is not None
+    return replace(found, stated="generator"), found.log.probabilities
+
+
+def test_where_only_replies_change_that_are_alike_no_better_choice_is_asked_for():
+    found, logging = unchanged(foreign=HALF)
+    verdict = gate(found, logging, SETTINGS)
+    assert (verdict.promoted, verdict.change, verdict.generator) == (True, "generator", "alike")
+    assert not gate(replace(found, stated="nothing"), logging, SETTINGS).promoted
+
+
+@pytest.mark.parametrize("foreign", [HALF, np.ones(N, dtype=bool)])
+def test_where_only_replies_change_of_which_the_log_cannot_tell_only_a_canary_may(foreign):
+    found, logging = unchanged(foreign=foreign, better=0.1)
+    verdict = gate(found, logging, SETTINGS)
+    assert not verdict.promoted
+    assert verdict.generator == "canary only"
+    assert [reason for reason in verdict.reasons if reason.endswith("canary only")]
+    assert not any("canary" in note for note in verdict.notes)
+
+
+def test_of_replies_that_serve_already_the_verdict_says_that_it_is_about_the_choice():
+    every = evidence(foreign=np.ones(N, dtype=bool))
+    verdict = gate(replace(every, stated="policy"), TARGET, SETTINGS)
+    assert verdict.promoted
+    assert verdict.notes[0].endswith("about the choice of arms, the replies are those that serve")

@@ -1,10 +1,13 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
+from rapport.canaries import Rules
 from rapport.errors import BrokenReleaseError, ConfigError, GateRefusedError, UnknownNameError
+from rapport.pipeline.canaries import start
 from rapport.pipeline.policies import origin_of
 from rapport.pipeline.ports import digest_tree
 from rapport.pipeline.promotion import promote_judged, promote_named, roll_back
@@ -78,6 +81,28 @@ def test_a_refused_policy_of_other_personas_leaves_the_serving_release_whole(hom
     assert result["release"] == first["release"] == serving(home).name
     assert "other personas" in result["reasons"][-1]
     assert len(list_releases(home.releases)) == 1
+
+
+def test_new_replies_alone_of_which_the_log_cannot_tell_wait_for_a_canary(home_and_lake):
+    home, lake = home_and_lake
+    first = promoted(home, lake, a_policy())
+    verdict = a_verdict(a_policy(), promoted=False, incumbent=a_policy())
+    verdict |= {"change": "generator", "generator": "canary only"}
+    name = a_candidate(home, a_policy(), verdict=verdict, cards='{"a": 1}').name
+    for told in (
+        promote_named(home, lake, name, dry_run=True),
+        promote_named(home, lake, name),
+        promote_judged(home, lake, candidate=None),
+    ):
+        assert (told["policy"], told["refused"], told["release"]) == (
+            "serving",
+            True,
+            first["release"],
+        )
+        assert "goes on serving" in told["reasons"][-1]
+    canary = start(home, lake, name, Rules(share=0.2), now=datetime.now(UTC))
+    assert serving(home).name == first["release"] == canary.against
+    assert served_policy(home).id == Policy.load(home.releases / canary.release / "policy").id
 
 
 def test_what_is_published_is_the_policy_that_was_judged(home_and_lake):

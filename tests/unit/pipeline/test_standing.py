@@ -5,9 +5,17 @@ import polars as pl
 import pytest
 
 from rapport.pipeline.promotion import promote_judged
-from rapport.pipeline.standing import incumbent_of, other_generator, placed, probabilities
+from rapport.pipeline.standing import (
+    change_of,
+    incumbent_of,
+    other_generator,
+    placed,
+    probabilities,
+)
+from rapport.policy.behaviour import Behaviour
 from rapport.policy.features import Layout
-from rapport.policy.policy import uniform_policy
+from rapport.policy.policy import Policy, uniform_policy
+from rapport.policy.reward_model import RewardSettings, fit_reward_model
 from tests.unit.pipeline.candidates import LAYOUT, a_candidate, a_home, a_policy, a_verdict
 from tests.unit.policy.worlds import a_world
 
@@ -46,6 +54,28 @@ def test_replies_of_other_adapters_and_of_foreign_logs_come_from_another_generat
     every = other_generator(home, facts, candidate=candidate)
     assert every is not None
     assert every.all()
+
+
+def test_what_a_candidate_changes_is_told_from_what_it_does_beside_what_serves(home_and_lake):
+    home, lake = home_and_lake
+    rows, _ = a_world(n=40)
+    even, sharp = uniform_policy(rows.layout), a_sharp_policy(rows)
+    candidate = a_candidate(home, a_policy(temperature=0.5))
+
+    def told(policy):
+        return change_of(home, rows, candidate=candidate, policy=policy, incumbent=even)
+
+    assert told(even) == "policy and generator"  # nothing serves yet
+    serve(home, lake, a_policy())
+    candidate = a_candidate(home, a_policy(temperature=0.5))
+    assert (told(even), told(sharp)) == ("nothing", "policy")
+    (candidate / "adapters" / "facts.json").write_text("other weights")
+    assert (told(even), told(sharp)) == ("generator", "policy and generator")
+
+
+def a_sharp_policy(rows):
+    scorer = fit_reward_model(a_world(n=400)[0], RewardSettings(epochs=1))
+    return Policy(rows.layout, Behaviour(b=16.0), "reward_model", scorer=scorer)
 
 
 def test_a_policy_of_other_personas_is_read_by_its_own_and_placed_by_decision():
