@@ -5,7 +5,7 @@ with a floor; rewards with a share of the user's own; one decision in eight or s
 unhappy more often; a control group of 50 users.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,12 +69,14 @@ def evidence(
     users: int = USERS,
     noise: float = _NOISE,
     first: np.ndarray | None = None,
+    turns: np.ndarray | None = None,
 ) -> tuple[Evidence, np.ndarray]:
     """A fresh log of gate users with a model of other users, and the persona of each row.
 
     `first` [K, A] is the first release's policy; without one it is the policy that wrote the log.
+    `turns` [users] are those of each gate user; without them all have as many.
     """
-    log, persona = _logged(world, rng, users=users, noise=noise)
+    log, persona = _logged(world, rng, users=users, noise=noise, turns=turns)
     other, theirs = _logged(world, rng, users=users, noise=noise)
     groups = {"persona": persona}
     older = (world.logging if first is None else first)[persona]
@@ -83,10 +85,50 @@ def evidence(
     return Evidence(log, q_hat, NAMES, groups, first=older, control=control), persona
 
 
+def colluding(
+    found: Evidence, world: World, target: np.ndarray, rng: np.random.Generator, *, towards: float
+) -> tuple[Evidence, np.ndarray]:
+    """The same evidence after 1 % of its users set out to turn the verdict, and personas of rows.
+
+    In place of what they said each sends 2,000 decisions, with 1 wherever the candidate `target`
+    [K, A] favours the arm and -1 elsewhere, or the other way round where `towards` is -1.
+    """
+    log = found.log
+    liars = np.arange(int(0.01 * (log.user.max() + 1)))
+    user = np.repeat(liars, 2000)
+    persona = user % PERSONAS
+    logging = world.logging[persona]
+    action = (logging.cumsum(axis=1) > rng.random((len(user), 1))).argmax(axis=1)
+    row = np.arange(len(user))
+    favoured = target[persona][row, action] > logging[row, action]
+    lies = Log(
+        action, np.where(favoured, towards, -towards), logging[row, action], user, None, logging
+    )
+    stay = ~np.isin(log.user, liars)
+    log = Log(
+        **{
+            name: np.concatenate([value[stay], getattr(lies, name)])
+            for name, value in vars(log).items()
+            if value is not None
+        }
+    )
+    whose = np.concatenate([found.groups["persona"][stay], persona])
+    model = np.stack([found.q_hat[found.groups["persona"] == k][0] for k in range(PERSONAS)])
+    turned = replace(
+        found, log=log, q_hat=model[whose], groups={"persona": whose}, first=world.logging[whose]
+    )
+    return turned, whose
+
+
 def _logged(
-    world: World, rng: np.random.Generator, *, users: int, noise: float
+    world: World,
+    rng: np.random.Generator,
+    *,
+    users: int,
+    noise: float,
+    turns: np.ndarray | None = None,
 ) -> tuple[Log, np.ndarray]:
-    user = np.repeat(np.arange(users), TURNS)
+    user = np.repeat(np.arange(users), TURNS if turns is None else turns)
     persona = user % PERSONAS
     logging = world.logging[persona]
     action = (logging.cumsum(axis=1) > rng.random((len(user), 1))).argmax(axis=1)

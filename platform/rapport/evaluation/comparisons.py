@@ -16,7 +16,8 @@ from rapport.evaluation.estimators import (
     logging_terms,
     snips_gain_terms,
 )
-from rapport.evaluation.evidence import Evidence, Reading
+from rapport.evaluation.evidence import Evidence, Reading, restrained_log
+from rapport.evaluation.influence import restrained
 from rapport.evaluation.intervals import FloatArray, Terms, distinct
 from rapport.evaluation.verdict import (
     FIRST,
@@ -64,12 +65,14 @@ def comparisons(
 def scant_groups(evidence: Evidence, target: FloatArray, settings: GateSettings) -> tuple[str, ...]:
     """Groups (`kind/label`) in which too few users reported for a judgement of this target."""
     heard = ~np.isnan(evidence.log.reward)
-    weight = importance_weights(evidence.log, target, clip=settings.clip)
+    seen, log = target[heard], restrained_log(evidence.log.rows(heard), most=settings.user_cap)
+    weight = importance_weights(log, seen, clip=settings.clip)
+    groups = {name: rows[heard] for name, rows in evidence.members.items()}
     return tuple(
         name
-        for name, rows in evidence.members.items()
-        if diagnostics.ess(weight[rows & heard]) < settings.group_ess
-        or _users(evidence.log, rows & heard) < MIN_USERS
+        for name, rows in groups.items()
+        if _group_ess(log, weight, rows, settings) < settings.group_ess
+        or _users(log, rows) < MIN_USERS
     )
 
 
@@ -83,13 +86,15 @@ def _gains(reading: Reading, settings: GateSettings, *, scant: set[str]) -> dict
     }
     for name, rows in seen.members.items():
         if name not in scant:
-            found[name, "dr"] = gain.rows(rows)
+            found[name, "dr"] = _of_group(gain, rows, settings)
     value = dr_terms(log, target, q_hat, clip=clip)
     if seen.first is not None:
         since = value.minus(dr_terms(log, seen.first, q_hat, clip=clip))
         found[FIRST, "dr"] = since
         told = _told_of_first(seen, settings, scant=scant)
-        found |= {(_since(name), "dr"): since.rows(rows) for name, rows in told.items()}
+        found |= {
+            (_since(name), "dr"): _of_group(since, rows, settings) for name, rows in told.items()
+        }
     if _has_control(seen.control):
         # Control users are other people, dealt by hash: the difference is between groups.
         found["control", "dr"] = value.minus_apart(logging_terms(seen.control))
@@ -117,7 +122,7 @@ def _told_of_first(
     return {
         name: rows
         for name, rows in seen.members.items()
-        if name not in scant and diagnostics.ess(weight[rows]) >= settings.group_ess
+        if name not in scant and _group_ess(seen.log, weight, rows, settings) >= settings.group_ess
     }
 
 
@@ -134,7 +139,7 @@ def _skipped(
             status="skipped",
             n=int(rows.sum()),
             users=_users(seen.log, rows),
-            ess=diagnostics.ess(weight[rows]),
+            ess=_group_ess(seen.log, weight, rows, settings),
             note=TOO_LITTLE,
         )
         for name, rows in groups.items()
@@ -149,6 +154,28 @@ def _skipped(
     if not _has_control(seen.control):
         skipped.append(_absent("control", f"fewer than {MIN_USERS} control users reported"))
     return skipped
+
+
+def _of_group(terms: Terms, rows: NDArray[np.bool_], settings: GateSettings) -> Terms:
+    """Means over a group's rows, in which again no user counts for much more than the average."""
+    part = terms.rows(rows)
+    stands = part.denominator[0]
+    held = restrained(stands, part.user, most=_in_group(settings))
+    return part if held is stands else part.scaled(held / stands)
+
+
+def _group_ess(
+    log: Log, weight: FloatArray, rows: NDArray[np.bool_], settings: GateSettings
+) -> float:
+    """Effective sample of a group, as its comparison weighs its rows."""
+    stands = restrained(log.weight[rows], log.user[rows], most=_in_group(settings))
+    return diagnostics.ess(weight[rows] * stands)
+
+
+def _in_group(settings: GateSettings) -> float:
+    # People pass through a persona: counting one who spent a turn in it like one who lives there
+    # was seen to leave no persona of a demo enough data.
+    return max(2.0, settings.user_cap)
 
 
 def _absent(group: str, note: str) -> Row:

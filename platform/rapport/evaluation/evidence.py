@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rapport.errors import DataError, TooLittleDataError
 from rapport.evaluation import diagnostics
 from rapport.evaluation.estimators import Log
+from rapport.evaluation.influence import USER_CAP, restrained
 from rapport.evaluation.intervals import FloatArray
 from rapport.evaluation.verdict import OBSERVED, Change
 
@@ -85,8 +86,21 @@ class Reading:
     target: FloatArray
 
 
-def readings(evidence: Evidence, target: FloatArray) -> dict[str, Reading]:
+def restrained_log(log: Log, *, most: float = USER_CAP) -> Log:
+    """The same decisions with no user counting for more than `most` times the average one.
+
+    Users are numbered; see `rapport.evaluation.influence.restrained`.
+    """
+    _, user = np.unique(log.user, return_inverse=True)
+    return replace(log, user=user, row_weight=restrained(log.weight, user, most=most))
+
+
+def readings(
+    evidence: Evidence, target: FloatArray, *, most: float = USER_CAP
+) -> dict[str, Reading]:
     """Read the silence of a log in each way; `OBSERVED` alone where every decision was answered.
+
+    In each reading no user counts for more than `most` times the average one.
 
     Raises:
         DataError: The arrays do not belong to one log.
@@ -112,7 +126,20 @@ def readings(evidence: Evidence, target: FloatArray) -> dict[str, Reading]:
             control=None if control is None else diagnostics.with_worst_fill(control),
         )
         found[AT_WORST] = Reading(filled, target)
-    return found
+    return {name: _restrained(reading, most=most) for name, reading in found.items()}
+
+
+def _restrained(reading: Reading, *, most: float) -> Reading:
+    seen = reading.evidence
+    weight = restrained(seen.log.weight, seen.log.user, most=most)
+    control = seen.control
+    if control is not None:
+        held = restrained(control.weight, control.user, most=most)
+        control = replace(control, row_weight=held)
+    return replace(
+        reading,
+        evidence=replace(seen, log=replace(seen.log, row_weight=weight), control=control),
+    )
 
 
 def _numbered(evidence: Evidence) -> Evidence:

@@ -12,6 +12,9 @@
    0, since the arms are chosen as before; and the log must show that its replies earn, arm by arm,
    what those of before earned. Where it does not, nothing but a canary can let it serve.
 
+Each user counts once, however much he sends, and in a group for twice the average one at most: 1 %
+of users cannot move a gain by much more than .01.
+
 Non-inferiority per group, not superiority: asking for a gain in every group promotes nothing.
 """
 
@@ -64,7 +67,7 @@ def gate(evidence: Evidence, target: FloatArray, settings: GateSettings | None =
         DataError: The arrays do not belong to one log.
     """
     settings = settings or GateSettings()
-    read = readings(evidence, target)
+    read = readings(evidence, target, most=settings.user_cap)
     held, skipped = comparisons(read, settings)
     rows, values = _resampled(held, _values(read, settings), settings)
     rows += skipped
@@ -133,7 +136,7 @@ def _sample(reading: Reading, settings: GateSettings) -> dict[str, float]:
     raw = importance_weights(reading.evidence.log, reading.target)
     cut = np.minimum(raw, settings.clip)
     return {
-        "ess": diagnostics.ess(cut),
+        "ess": diagnostics.ess(cut * reading.evidence.log.weight),
         "ess_floor": settings.min_ess,
         "ess_needed": max(settings.min_ess, settings.ess_share * len(raw)),
         "max_weight": diagnostics.max_weight(cut),
@@ -150,7 +153,7 @@ def _sources(reading: Reading, settings: GateSettings) -> dict[str, dict[str, fl
     if seen.source is None:
         return {}
     weight = importance_weights(seen.log, reading.target, clip=settings.clip)
-    return diagnostics.sizes_by_label(seen.log, weight, seen.source)
+    return diagnostics.sizes_by_label(seen.log, weight * seen.log.weight, seen.source)
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:

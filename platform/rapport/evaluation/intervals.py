@@ -42,6 +42,15 @@ class Terms:
             self.numerator[:, keep], self.denominator[:, keep], self.user[keep], self.weight[keep]
         )
 
+    def scaled(self, factor: FloatArray) -> "Terms":
+        """The same sums with each row counting `factor` [N] times."""
+        return replace(
+            self,
+            numerator=factor * self.numerator,
+            denominator=factor * self.denominator,
+            weight=factor * self.weight,
+        )
+
     def minus(self, other: "Terms") -> "Terms":
         """Difference of two estimates on the same rows, in the same order."""
         return replace(

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import ceil, erf, log10, prod, sqrt
 from typing import Any, Literal
 
+from rapport.evaluation.influence import USER_CAP
 from rapport.evaluation.intervals import Estimate
 
 Status = Literal["passed", "failed", "skipped"]
@@ -36,6 +37,10 @@ class GateSettings:
     """ESS must also be this share of n."""
     group_ess: float = 100.0
     """A group with a smaller ESS, or fewer than 20 users, has too little data to be judged."""
+    user_cap: float = USER_CAP
+    """Times the average user that one user may count for, 2 at least inside a group. At 1 each
+    counts once: 1 % of them hold 1 % of the weight. More takes less data where people differ in
+    how much they say, and lets 1 % hold more."""
     resamples: int = 1000
     seed: int = 0
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.evaluation.influence import equal_mean, robust_mean, user_means
+from rapport.evaluation.influence import equal_mean, restrained, robust_mean, user_means
 
 USERS, SHARE = 400, 0.01
 
@@ -71,3 +71,34 @@ def test_by_hand():
     assert robust_mean(value, user) == 0.5  # the middle half does not differ at all
     assert np.isnan(equal_mean(np.array([np.nan]), np.array([1])))
     assert np.isnan(robust_mean(np.zeros(0), np.zeros(0)))
+
+
+@given(
+    st.lists(st.integers(1, 500), min_size=2, max_size=60),
+    st.floats(1.0, 5.0) | st.just(np.inf),
+)
+def test_no_user_weighs_more_than_so_many_times_the_average(rows, most):
+    user = np.random.default_rng(0).permutation(np.repeat(np.arange(len(rows)), rows))
+    weight = np.linspace(0.5, 2.0, len(user))
+    held = restrained(weight, user, most=most)
+    total = np.bincount(user, weights=held)
+    assert total.max() <= most * total.mean() * (1 + 1e-9)
+    assert (held <= weight).all()
+    assert restrained(held, user, most=most) is held
+    # Only those at the cap were lowered, and each of their rows alike.
+    lowered = total < np.bincount(user, weights=weight) * (1 - 1e-9)
+    assert np.allclose(total[lowered], total.max())
+    assert np.allclose(held[~lowered[user]], weight[~lowered[user]])
+
+
+def test_weights_by_hand():
+    user = np.array([0, 1, 1, 2, 2, 2, 2, 2, 2])
+    ones = np.ones(9)
+    # Each once: as much as the user of one row. Twice: c = 2 (1 + 2 + c) / 3 has no solution
+    # below 6, so that user keeps his 6 rows.
+    assert np.bincount(user, weights=restrained(ones, user, most=1.0)) == pytest.approx([1, 1, 1])
+    assert restrained(ones, user, most=2.0) is ones
+    # c = 1.5 (1 + 2 + c) / 3 gives 3.
+    held = np.bincount(user, weights=restrained(ones, user, most=1.5))
+    assert held.tolist() == pytest.approx([1, 2, 3])
+    assert len(restrained(np.zeros(0), np.zeros(0, dtype=int))) == 0
