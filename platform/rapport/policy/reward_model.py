@@ -1,21 +1,21 @@
-"""The expected reward of an arm in a state: three small networks, each blind to a third of users.
+"""The expected reward of an arm in a state: three small models, each blind to a third of users.
 
-`q = tanh(linear(x) + relu-layer of 32(x))` on `features`; serving averages the three in NumPy.
+`q = tanh(linear(x) + relu-layer of 32(x))` on `features`: a straight part in closed form, and bends
+as far as they hold for users they never saw. Serving averages the three in NumPy.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from rapport.config import Config
 from rapport.errors import TooLittleDataError
+from rapport.policy.bent import BentSettings, fit_bent, held_share
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.features import (
     BoolArray,
@@ -27,6 +27,7 @@ from rapport.policy.features import (
     feature_matrix,
 )
 from rapport.policy.learning import Learning, rounded
+from rapport.policy.straight import fit_straight
 
 FOLDS = 3
 MIN_ROWS = 60
@@ -34,19 +35,16 @@ SCORE_FLOOR = 1e-6
 Target = Literal["direct", "ips", "dr"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 _WEIGHT_CAP = 20.0  # a row whose propensity was lower counts as if it had been .05
+_MOST = 0.9  # mean reward beyond which the tanh would be bent too far to be straightened
+# Networks by the folds they see: those that serve, then those that say how far bends hold.
+_SEES = np.concatenate([~np.eye(FOLDS, dtype=bool), np.eye(FOLDS, dtype=bool)])
 _CHUNK = 2048  # rows whose sums are held at once, about 10 MB
 
 
-class RewardSettings(Config):
-    """How the reward model is trained."""
+class RewardSettings(BentSettings):
+    """How the reward model is trained; its straight part leaves nothing to set."""
 
     learner: Literal["reward_model"] = "reward_model"
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
-    """Pull of all weights to 0; higher trusts the data less."""
-    epochs: int = 12
-    hidden: int = 32
-    batch: int = 512
     target: Target = "direct"
     """What is fitted: `direct` the rewards as they came; `ips` the same, rows weighted by the
     inverse of their propensity, for rare arms count like common ones; `dr` for every candidate the
@@ -172,7 +170,7 @@ def fit_reward_model(
         raise TooLittleDataError("decisions with a reward", len(data), MIN_ROWS)
     if settings.target != "dr":
         weight = _weights(data) if settings.target == "ips" else np.ones(len(data))
-        examples = _Examples(taken_features(data), data.reward, weight, fold_of(data.user))
+        examples = _Examples.of(taken_features(data), data.reward, weight, data.user)
         return _fitted(data.layout, examples, settings, seed=seed)
     first = fit_reward_model(data, settings.model_copy(update={"target": "direct"}), seed=seed)
     return _fitted(data.layout, _doubly_robust(data, first), settings, seed=seed)
@@ -190,7 +188,18 @@ class _Examples(NamedTuple):
     y: FloatArray
     weight: FloatArray
     """[E] mean 1."""
+    user: IntArray
+    """[E] code of each user."""
     fold: IntArray
+
+    @classmethod
+    def of(
+        cls, x: Float32Array, y: FloatArray, weight: FloatArray, user: NDArray[np.str_]
+    ) -> "_Examples":
+        return cls(x, y, weight, np.unique(user, return_inverse=True)[1], fold_of(user))
+
+    def rows(self, keep: NDArray[Any]) -> "_Examples":
+        return _Examples(*(each[keep] for each in self))
 
 
 def _weights(data: PolicyDataset) -> FloatArray:
@@ -210,66 +219,70 @@ def _doubly_robust(data: PolicyDataset, first: RewardModel) -> _Examples:
     y[rows, data.action] += weight * (data.reward - y[rows, data.action])
     row, _ = np.nonzero(data.mask)
     x = feature_matrix(data.layout, data.states, data.shares)[data.mask]
-    return _Examples(x, y[data.mask], np.ones(len(row)), fold[row])
+    return _Examples.of(x, y[data.mask], np.ones(len(row)), data.user[row])
 
 
 def _fitted(
     layout: Layout, examples: _Examples, settings: RewardSettings, *, seed: int
 ) -> RewardModel:
+    seen = _SEES.T[examples.fold]
+    linear, bias = _straight(examples, seen)
+    straight = examples.x @ linear.T + bias
+    weight = examples.weight[:, None]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = _Networks(examples.x.shape[1], settings.hidden)
-        learning = _train(network, examples, settings)
-    arrays = {name: value.detach().numpy().copy() for name, value in network.named_parameters()}
-    return RewardModel(layout, arrays, learning)
-
-
-class _Networks(nn.Module):
-    """All folds at once: one batched product instead of a loop over networks."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        scale = width**-0.5
-        # The straight part starts at 0 and the bent one near it: unseen crossings predict the mean.
-        self.linear = nn.Parameter(torch.zeros(FOLDS, width))
-        self.bias = nn.Parameter(torch.zeros(FOLDS))
-        self.hidden = nn.Parameter(torch.randn(FOLDS, width, hidden) * scale)
-        self.hidden_bias = nn.Parameter(torch.zeros(FOLDS, hidden))
-        self.out = nn.Parameter(torch.randn(FOLDS, hidden) * 0.1 * hidden**-0.5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, D] -> [B, F] expected rewards."""
-        bent = torch.relu(torch.einsum("bd,fdh->bfh", x, self.hidden) + self.hidden_bias)
-        straight = x @ self.linear.T + self.bias
-        return torch.tanh(straight + (bent * self.out).sum(dim=2))
-
-
-def _train(network: _Networks, examples: _Examples, settings: RewardSettings) -> Learning:
-    x, y = torch.from_numpy(examples.x), torch.from_numpy(examples.y.astype(np.float32))
-    own = torch.from_numpy(examples.fold)[:, None] == torch.arange(FOLDS)[None, :]
-    weight = torch.from_numpy(examples.weight.astype(np.float32))[:, None]
-    counts, held = (~own).float() * weight, own.float() * weight
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        bent, moved, told = fit_bent(
+            (examples.x, examples.y, straight),
+            seen * weight,
+            ~seen[:, :FOLDS] * weight,
+            settings,
+        )
+    share = _held(examples, moved, examples.y[:, None] - np.tanh(straight))
+    return RewardModel(
+        layout,
+        {
+            "linear": linear[:FOLDS],
+            "bias": bias[:FOLDS],
+            "hidden": bent.hidden[:FOLDS].copy(),
+            "hidden_bias": bent.hidden_bias[:FOLDS].copy(),
+            "out": bent.out[:FOLDS] * share[:, None],
+        },
+        Learning("squared error", len(examples.y), *told, constant=_spread(examples)),
     )
-    steps = settings.epochs * -(-len(x) // settings.batch)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=steps)
-    learned, held_out = [], []
-    for _ in range(settings.epochs):
-        off = torch.zeros(2)
-        for index in torch.split(torch.randperm(len(x)), settings.batch):
-            squared = (network(x[index]) - y[index, None]) ** 2
-            total = (squared * counts[index]).sum()
-            loss = total / counts[index].sum().clamp(min=1.0)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            off += torch.stack([total, (squared * held[index]).sum()]).detach()
-        learned.append(float(off[0] / counts.sum()))
-        held_out.append(float(off[1] / held.sum()))
-    told = rounded(learned), rounded(held_out)
-    return Learning("squared error", len(x), *told, constant=_spread(examples))
+
+
+def _straight(examples: _Examples, seen: BoolArray) -> tuple[Float32Array, Float32Array]:
+    """[F, D] and [F] straight parts, turned to what goes into a tanh to first order."""
+    linear = np.zeros((seen.shape[1], examples.x.shape[1]), dtype=np.float32)
+    bias = np.zeros(seen.shape[1], dtype=np.float32)
+    for place, keep in enumerate(seen.T):
+        own = examples.rows(keep)
+        if not len(own.y):  # all users are in the folds it is blind to
+            continue
+        found = fit_straight(own.x, own.y, own.weight, own.user)
+        middle = np.clip(np.average(own.y, weights=own.weight), -_MOST, _MOST)
+        slope = 1.0 / (1.0 - middle**2)
+        linear[place] = slope * found.weights
+        bias[place] = np.arctanh(middle) + slope * (found.bias - middle)
+    return linear, bias
+
+
+def _held(examples: _Examples, moved: FloatArray, left: FloatArray) -> Float32Array:
+    """[FOLDS] share of each network's bends that holds, from networks that saw less than it did.
+
+    The network blind to fold f is scaled by those of one fold each, tried on the other fold it
+    sees: no reward of fold f has a part in it.
+    """
+    shares = np.zeros(FOLDS, dtype=np.float32)
+    for blind in range(FOLDS):
+        one, other = (fold for fold in range(FOLDS) if fold != blind)
+        tried = [(examples.fold == of, FOLDS + by) for by, of in ((one, other), (other, one))]
+        shares[blind] = held_share(
+            np.concatenate([moved[rows, network] for rows, network in tried]),
+            np.concatenate([left[rows, network] for rows, network in tried]),
+            np.concatenate([examples.weight[rows] for rows, _ in tried]),
+        )
+    return shares
 
 
 def _spread(examples: _Examples) -> float:
