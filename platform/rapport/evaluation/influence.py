@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rapport.errors import ConfigError
 from rapport.evaluation.intervals import FloatArray
 
 _NORMAL, _FAR = 1.4826, 1.0
@@ -37,7 +38,12 @@ def restrained(weight: FloatArray, user: NDArray[np.intp], *, most: float = USER
 
     Returns:
         The same array where nobody is above the cap.
+
+    Raises:
+        ConfigError: `most` is below 1.
     """
+    if most < 1:
+        raise ConfigError("user_cap", most, "give 1, each user once, or more")
     total = np.bincount(user, weights=weight)
     told = np.sort(total[total > 0])
     lower, above = np.cumsum(told), len(told) - 1 - np.arange(len(told))
@@ -73,9 +79,12 @@ def robust_mean(value: FloatArray, user: NDArray[Any]) -> float:
 
     Means further away than `k = min(s, .25)` count as if they lay at k; s is the standard deviation
     that their median deviation stands for. A share e of users moves it by about `2 k e` over the
-    share that lies within k: 1 % by .01 at most while s stays below .3. Beside `equal_mean` it
-    tells whether a few pull; where people fall into two camps it follows the larger one and is as
-    easily moved, so it is no substitute.
+    share that lies within k: 1 % by .01 at most while s stays below .3, and by .01 on average of
+    logs while people themselves differ by .3. Beyond, nothing helps: the median, whose largest
+    possible bias is the least of all, moves by 2.5 s e on average and by more in single logs. Where
+    people fall into two camps it follows the larger one and is as easily moved, and where few are
+    far off on one side it leaves them out in part; so it stands beside `equal_mean` to tell whether
+    a few pull, and is no substitute.
 
     Source: Huber, Annals of Mathematical Statistics 35, 1964.
     """

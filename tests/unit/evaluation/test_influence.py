@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rapport.errors import ConfigError
 from rapport.evaluation.influence import equal_mean, restrained, robust_mean, user_means
+from tests.statistics.report import say
 
 USERS, SHARE = 400, 0.01
 
@@ -41,6 +43,42 @@ def test_one_percent_of_colluding_users_hardly_move_an_estimate(spread, towards)
     assert max(equal) <= 0.02 + 1e-12
     assert max(robust) <= 0.01
     assert min(rows) > 0.2  # what a plain mean over rows would have done
+
+
+def median_of(value, user):
+    return float(np.median(user_means(value, user)))
+
+
+def moved_by_collusion(mean, *, spread, seeds=40):
+    moved = []
+    for seed in range(seeds):
+        before = honest(seed, spread=spread)
+        sides = (colluded(*before, towards=towards) for towards in (-1.0, 1.0))
+        moved += [abs(mean(*after) - mean(*before)) for after in sides]
+    return np.array(moved)
+
+
+def test_where_people_differ_by_three_tenths_one_percent_move_it_by_a_hundredth_on_average():
+    robust, median = (moved_by_collusion(each, spread=0.3) for each in (robust_mean, median_of))
+    say(
+        f"1 % colluding where people's own means spread by .3, of {len(robust)}: robust mean "
+        f"{robust.mean():.4f}, {robust.max():.4f} at most; median {median.mean():.4f}, "
+        f"{median.max():.4f} at most"
+    )
+    assert robust.mean() <= 0.01
+    assert robust.max() <= 0.011
+    assert median.max() > 0.011  # the least possible bias on average, and yet not in each log
+
+
+def test_where_honest_people_have_one_long_tail_it_is_off_by_less_than_the_median():
+    rng, users = np.random.default_rng(3), np.arange(USERS)
+    told = [np.clip(0.4 - rng.exponential(0.25, USERS), -1, 1) for _ in range(20)]
+    robust, median = (
+        float(np.mean([mean(each, users) - equal_mean(each, users) for each in told]))
+        for mean in (robust_mean, median_of)
+    )
+    say(f"one long tail, deviation .25: robust mean {robust:+.3f} off, median {median:+.3f}")
+    assert 0 < robust < 0.75 * median
 
 
 @given(st.lists(st.floats(-1, 1), min_size=100, max_size=100), st.sampled_from([-1.0, 1.0]))
@@ -101,4 +139,6 @@ def test_weights_by_hand():
     # c = 1.5 (1 + 2 + c) / 3 gives 3.
     held = np.bincount(user, weights=restrained(ones, user, most=1.5))
     assert held.tolist() == pytest.approx([1, 2, 3])
+    with pytest.raises(ConfigError, match="user_cap"):
+        restrained(ones, user, most=0.5)
     assert len(restrained(np.zeros(0), np.zeros(0, dtype=int))) == 0
