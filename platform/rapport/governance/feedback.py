@@ -10,7 +10,9 @@ In `<home>/tenants.yaml`, under a tenant:
       read_s: {kind: dwell}
       sold_out: {kind: flag, channel: false_premise}
 
-Beside them every tenant has those of `SHIPPED`, whose names are taken.
+Beside them every tenant has those of `SHIPPED`. The names in `FIXED` are taken, for logs of others
+are read under them; of the rest a tenant may declare its own, which then takes the place of ours
+and, like any metric, moves no reward unless it names a channel.
 """
 
 from collections.abc import Mapping
@@ -164,3 +166,5 @@ SHIPPED: Mapping[str, NumberMetric | TextMetric] = {
 """Metrics that every tenant has; `reward` is a verdict on the reward's own scale, `check_in` how
 somebody is the next day, `referral` whether help he was pointed to was taken up; the last three are
 what people say of a nudge that came at the wrong time."""
+FIXED = ("rating", "thumbs", "task_success", "dwell", "comment", "reward")
+"""Names of `SHIPPED` that mean the same for every tenant."""

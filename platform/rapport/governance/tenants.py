@@ -30,7 +30,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from rapport.config import Config
 from rapport.errors import ConfigError
-from rapport.governance.feedback import SHIPPED, Metric
+from rapport.governance.feedback import FIXED, SHIPPED, Metric
 from rapport.schema import PURPOSES
 
 EMBEDDED_TENANT = "default"
@@ -95,7 +95,7 @@ class TenantPolicy(Config):
     rates: Rates = Rates()
     """Limits on the requests of each key."""
     metrics: Mapping[str, Metric] = {}
-    """Kinds of feedback beside the shipped ones, by name; see `rapport.governance.feedback`."""
+    """Kinds of feedback of its own, by name; see `rapport.governance.feedback`."""
     retention_days: int | None = Field(default=None, ge=1)
     """Days after which what was written becomes null, and only its rows stay; none for never."""
     reward_wait_s: float = Field(default=600.0, gt=0, le=30 * 86_400)
@@ -120,7 +120,7 @@ class TenantPolicy(Config):
     @classmethod
     def _new_names(cls, metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
         for name in metrics:
-            if name in SHIPPED or not _METRIC_NAME.fullmatch(name):
+            if name in FIXED or not _METRIC_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is taken, or not 1 to 64 of a-z, 0-9, '_', '-', '.'")
         return metrics
 

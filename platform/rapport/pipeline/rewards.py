@@ -57,21 +57,21 @@ def reward_log(config: JobConfig) -> dict[str, Any]:
 def paid_in(feedback: pl.DataFrame, metrics: Mapping[str, Metric]) -> pl.DataFrame:
     """Feedback with a tenant's own metrics under the channels they pay into.
 
-    A value becomes what it says, in [-1, 1], on the channel's own scale; a metric without a
-    channel stays as it is, and no channel reads it.
+    A value becomes what it says, in [-1, 1], on the channel's own scale; a metric without a channel
+    loses its name, so that no channel reads it, not even where a shipped metric is called the same.
     """
+    named = pl.col("metric_name").alias("own_name")
+    paid, said = feedback.with_columns(named), pl.col("sentiment")
     for name, metric in metrics.items():
-        if metric.channel is None:
-            continue
-        mine, said = pl.col("metric_name") == name, pl.col("sentiment")
+        mine = pl.col("own_name") == name
         scaled = 3 + 2 * said if metric.channel == "rating" else (said + 1) / 2
-        if metric.kind == "flag":
+        if metric.channel is None or metric.kind == "flag":
             scaled = pl.col("value")
-        feedback = feedback.with_columns(
+        paid = paid.with_columns(
             value=pl.when(mine).then(scaled).otherwise("value"),
             metric_name=pl.when(mine).then(pl.lit(metric.channel)).otherwise("metric_name"),
         )
-    return feedback
+    return paid.drop("own_name")
 
 
 def _sentiment(lake: Lake, home: Home, config: JobConfig) -> pl.DataFrame:
