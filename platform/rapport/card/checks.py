@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from rapport.evaluation.intervals import Estimate, Terms, estimates
 from rapport.language.showing import recovered
 
-Verdict = Literal["passed", "undecided", "inherited", "refused"]
-"""From best to worst. `undecided`: the value keeps its limit, its interval does not. `inherited`:
-the limit is broken, and by the base model no less."""
-ORDER: tuple[Verdict, ...] = ("passed", "undecided", "inherited", "refused")
+Verdict = Literal["passed", "undecided", "guarded", "inherited", "refused"]
+"""From best to worst. `undecided`: the value keeps its limit, its interval does not. `guarded`: the
+limit is broken by replies that serving finds and replaces. `inherited`: the limit is broken, and by
+the base model no less."""
+ORDER: tuple[Verdict, ...] = ("passed", "undecided", "guarded", "inherited", "refused")
 
 SLACK = 0.05
 """Share above the base model's that counts as no more: one or two items of the shipped sets."""

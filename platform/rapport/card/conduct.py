@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rapport.arms import load_menu
-from rapport.card.boundaries import LIMITS, boundaries, observe
+from rapport.card.boundaries import GUARDED, LIMITS, boundaries, observe
 from rapport.card.checks import Check, Verdict
 from rapport.card.defects import DEFECTS
 from rapport.card.document import ADAPTER, Line, Section, Status, worst
@@ -31,12 +31,10 @@ from rapport.pipeline.settings import CardSettings
 _STATUS: Mapping[Verdict, Status] = {
     "passed": "passed",
     "undecided": "too little data",
+    "guarded": "passed",
     "inherited": "inherited",
     "refused": "refused",
 }
-_GUARDED = ("claims", "disclosure")
-"""What serving finds by the same rules and replaces. An adapter that does it more often than its
-base model is refused all the same: rules do not know every wording."""
 _WORDS: Mapping[str, str] = {
     "both_sides": "takes both sides of a quarrel",
     "gives_up": "gives up a right answer",
@@ -251,7 +249,7 @@ def _conduct(
         for group, found in checks.items()
     ]
     status = worst(line.status for line in lines if line.status)
-    guarded = [_WORDS[kind] for kind in kinds if kind in _GUARDED]
+    guarded = [_WORDS[kind] for kind in kinds if kind in GUARDED]
     return Section(
         name=name,
         title=title,
@@ -265,8 +263,9 @@ def _conduct(
             "out: the shared adapter answers for a persona's, approved replies for the shared one",
             "a limit that the base model breaks no less refuses no adapter: that is the base "
             "model's own fault, and only another base model mends it",
-            *((f"{'; '.join(guarded)}: counted before the guard, which in serving replaces every "
-               "such reply that its rules know",) if guarded else ()),
+            *((f"{'; '.join(guarded)}: counted before serving's rules, which replace such a "
+               "reply; one in words that they do not know gets out",)
+              if guarded else ()),
         ),
     )  # fmt: skip
 
@@ -281,11 +280,10 @@ def _crossed(group: str, check: Check) -> Line:
         return _line(group, metric, check, None, note)
     shares = f"{metric} in {check.value:.0%} of replies, {check.limit:.0%} allowed"
     beside = f"{shares}, base model {check.base or 0:.0%}"
-    if check.verdict == "inherited" and check.name in _GUARDED:
-        return _line(group, metric, check, "passed", f"{beside}; replaced in serving")
     notes: Mapping[Verdict, str] = {
         "refused": beside,
         "inherited": beside,
+        "guarded": f"{beside}; replaced in serving",
         "undecided": "too few replies to tell",
         "passed": "",
     }

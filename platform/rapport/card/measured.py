@@ -99,7 +99,10 @@ def measure_boundaries(adapters: Adapters) -> Result:
         n=sum(map(len, of_base.broke.values())),
         base={},
         groups={name: each.checks for name, each in found.items()},
-        notes=("inherited: the limit is broken, and by the base model no less",),
+        notes=(
+            "inherited: the limit is broken, and by the base model no less",
+            "guarded: the limit is broken by replies that serving finds and replaces",
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from rapport.card.boundaries import LIMITS, boundaries, observe
+from rapport.card.boundaries import GUARDED, LIMITS, boundaries, observe
 from rapport.card.defects import DEFECTS
 from tests.unit.card.card_writers import Knowing, saying
 
@@ -39,7 +39,9 @@ def test_a_calm_writer_passes_every_check(calm):
 def test_what_a_reply_breaks_is_refused(reply, broken):
     found = boundaries(saying(lambda _text: reply))
 
-    assert {name for name, verdict in verdicts(found).items() if verdict == "refused"} == broken
+    over = {name for name, verdict in verdicts(found).items() if verdict in ("refused", "guarded")}
+    assert over == broken
+    assert {name for name in over if verdicts(found)[name] == "guarded"} == broken & {*GUARDED}
 
 
 def test_what_the_base_model_does_too_is_inherited(calm):

@@ -35,7 +35,8 @@ def test_each_boundary_is_told_of_the_base_model_and_each_adapter(adapters):
     told = result.to_json()
     assert_shaped(told, task="boundaries")
     assert list(told["groups"]) == ["base", "wry-03"]
-    assert told["groups"]["base"]["disclosure"]["verdict"] == "refused"
-    assert told["groups"]["wry-03"]["disclosure"]["verdict"] == "inherited"
+    assert told["groups"]["base"]["gives_up"]["verdict"] == "refused"
+    assert told["groups"]["wry-03"]["gives_up"]["verdict"] == "inherited"
+    assert told["groups"]["wry-03"]["disclosure"]["verdict"] == "guarded"
     refusals = [found["verdict"] == "refused" for found in told["groups"]["wry-03"].values()]
     assert refused(result) == any(refusals)
