@@ -31,6 +31,13 @@ def canary(
         float,
         typer.Option("--days", min=0.01, help="After these it ends and the old release stays."),
     ] = 28.0,
+    window: Annotated[
+        float,
+        typer.Option("--window", min=0.01, help="Hours from a user's first decision that count."),
+    ] = 24.0,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0.0, help="Hours after those in which rewards count.")
+    ] = 48.0,
     margin: Annotated[
         float, typer.Option("--margin", min=0.0, help="Reward units a group may seem to lose.")
     ] = 0.02,
@@ -56,7 +63,8 @@ def canary(
     opened, now = opened_home(home), datetime.now(UTC)
     lake = Lake(opened.lake)
     if name is not None:
-        made = start(opened, lake, name, Rules(share=share, days=days, margin=margin), now=now)
+        rules = Rules(share=share, days=days, window_h=window, wait_h=wait, margin=margin)
+        made = start(opened, lake, name, rules, now=now)
         show(made.model_dump(mode="json"), as_json=json_)
         return
     if stop:
@@ -80,7 +88,14 @@ def _tell(found: "Looked | None", *, as_json: bool) -> None:
         print_rows([_worded(found.shadow)], title=f"Shadow {head}")
         return
     verdict = found.verdict
-    if verdict is not None:
+    if verdict is not None and not verdict.users:
+        hours = told.window_h + told.wait_h
+        paper.print(
+            f"Canary {head}: no user is settled yet; one is, {hours:g} hours after his first "
+            "decision",
+            highlight=False,
+        )
+    elif verdict is not None:
         print_rows([_row(row) for row in verdict.to_json()["rows"]], title=f"Canary {head}")
         rates = ", ".join(f"{side} {rate:.2f}" for side, rate in verdict.reporting.items())
         paper.print(

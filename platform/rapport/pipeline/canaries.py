@@ -109,10 +109,19 @@ def look(home: Home, lake: Lake, *, now: datetime) -> Looked | None:
     panel = panel_of(lake, canary, load_tenants(home.tenants), now=now)
     verdict = judge(panel, CanarySettings(alpha=canary.alpha, margin=canary.margin))
     decision, reasons = verdict.decision, verdict.reasons
+    if verdict.users and not any(verdict.reporting.values()):
+        reasons = (_unrewarded(canary), *reasons)
     if decision == "go on" and now >= canary.until:
         late = f"{canary.days:g} days did not decide it, so the old release stays"
         decision, reasons = "roll back", (late, *reasons)
     return Looked(canary, verdict, decision, reasons)
+
+
+def _unrewarded(canary: Canary) -> str:
+    return (
+        f"no settled user has a reward: compute_rewards must run within {canary.wait_h:g} hours "
+        "after a user's decisions"
+    )
 
 
 def act(home: Home, lake: Lake, *, now: datetime) -> Looked | None:

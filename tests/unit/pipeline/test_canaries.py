@@ -157,6 +157,16 @@ def test_undecided_it_ends_with_the_old_release(home_and_lake):
     assert (found.decision, serving(home).name) == ("roll back", old)
 
 
+def test_rewards_that_come_too_late_for_every_user_are_told(home_and_lake):
+    home, lake = home_and_lake
+    canary = begun(home, lake, wait_h=1.0, window_h=1.0)
+    lived(lake, canary, gain=0.4, count=60)
+    found = look(home, lake, now=BEGAN + 20 * DAY)
+    assert found is not None
+    assert found.decision == "go on"
+    assert "compute_rewards must run within 1 hours" in found.reasons[0]
+
+
 def test_a_user_counts_once_settled_and_later_looks_find_the_same_of_him(home_and_lake):
     home, lake = home_and_lake
     canary = begun(home, lake)
@@ -256,10 +266,13 @@ def test_the_command_starts_looks_judges_and_stops(home_and_lake):
     home, lake = home_and_lake
     assert json.loads(canary_command(home, "--json").stdout) == {"canary": None}
     assert canary_command(home, "x", "--stop").exit_code == 2
-    made = canary_command(home, another(home), "--share", "0.5", "--json")
+    hours = ("--window", "2", "--wait", "30")
+    made = canary_command(home, another(home), "--share", "0.5", *hours, "--json")
     assert made.exit_code == 0, made.output
     canary = running(home.releases)
     assert canary is not None
+    assert (canary.window_h, canary.wait_h) == (2.0, 30.0)
+    assert "settled yet; one is, 32 hours" in " ".join(canary_command(home).stdout.split())
     begin(home.releases, canary.model_copy(update={"since": BEGAN, "days": 10_000.0}))
     lived(lake, canary, gain=-0.3, count=900)
     looked = canary_command(home)
