@@ -1,7 +1,23 @@
 import numpy as np
 import pytest
 
+from rapport.affect.choice import accuracy, macro_f1
 from rapport.affect.preference import confusion, preference_bias
+
+PUBLISHED = np.array(
+    [
+        [36, 10, 37, 9, 118, 59, 1, 6],
+        [22, 5, 14, 8, 32, 28, 0, 2],
+        [20, 3, 38, 7, 67, 37, 1, 11],
+        [22, 2, 17, 37, 59, 50, 9, 7],
+        [31, 7, 23, 19, 135, 67, 3, 10],
+        [10, 4, 21, 13, 97, 97, 13, 3],
+        [12, 4, 14, 11, 54, 63, 14, 12],
+        [5, 0, 6, 2, 39, 14, 2, 32],
+    ]
+)
+"""What was right (rows) and what a model chose (columns) in the 1,611 choices that the authors of
+the measure publish (`results.json` of github.com/1eastar/EmotionalSupport), counted."""
 
 
 def _published(table: list[list[int]]) -> float:
@@ -26,6 +42,13 @@ def test_it_is_the_published_measure():
     tables = generator.integers(1, 90, size=(20, 8, 8)) + 60 * np.eye(8, dtype=int)
     expected = [_published(table.tolist()) for table in tables]
     assert preference_bias(tables.astype(float)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_it_gives_what_its_authors_code_gives_for_their_own_choices():
+    counts = PUBLISHED.T.astype(float)
+    assert preference_bias(counts) == pytest.approx(0.76658, abs=5e-6)
+    assert macro_f1(counts) == pytest.approx(0.21890, abs=5e-6)
+    assert accuracy(counts) == pytest.approx(0.24457, abs=5e-6)
 
 
 def test_two_strategies_by_hand():
