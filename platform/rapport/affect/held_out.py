@@ -5,20 +5,24 @@ very file it learned from gets what it would have said of it unseen. Rows are kn
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 from scipy.special import log_softmax
 
-from rapport.affect.weights import load_weights, save_weights
+from rapport.affect.weights import facts_of, load_weights, save_weights
+from rapport.errors import DataError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 FOLDS = 5
+STATED = "held_out"
+"""Name under which a scorer states the hash of what lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,32 @@ class HeldOut:
     peer: IntArray
     """[N, M] label that TF-IDF and logistic regression take, fitted on the same folds."""
 
-    def save(self, folder: Path, name: str) -> None:
-        """Write to a folder, whole or not at all."""
-        save_weights(folder, name, vars(self), {})
+    def save(self, folder: Path, scorer: str) -> str:
+        """Write beside the weights of a scorer, whole or not at all.
+
+        Returns:
+            What the scorer's facts have to state under `STATED`.
+        """
+        save_weights(folder, held_name(scorer), vars(self), {})
+        return str(facts_of(folder, held_name(scorer))["sha256"])
 
     @classmethod
-    def load(cls, folder: Path, name: str) -> "HeldOut":
-        """Read what `save` wrote.
+    def load(cls, folder: Path, scorer: str, facts: Mapping[str, Any]) -> "HeldOut":
+        """Read what `save` wrote beside a scorer with these facts.
 
         Raises:
             UnknownNameError: The folder holds no such file.
             ModelHashError: It is damaged.
+            DataError: It was written by another training than the scorer, which was interrupted.
         """
-        return cls(**load_weights(folder, name)[0])
+        arrays, own = load_weights(folder, held_name(scorer))
+        if facts.get(STATED, own["sha256"]) != own["sha256"]:
+            raise DataError(
+                f"a training of the {scorer} scorer was stopped while it wrote: what lies beside "
+                "it belongs to another",
+                f"train again: rapport run train_scorers --force --data {facts.get('data', 'DIR')}",
+            )
+        return cls(**arrays)
 
 
 def held_name(scorer: str) -> str:

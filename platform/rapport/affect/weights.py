@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from rapport.errors import ModelHashError, UnknownNameError
+from rapport.errors import DataError, ModelHashError, UnknownNameError
 
 
 def save_weights(
@@ -40,10 +40,11 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], dict
 
     Raises:
         UnknownNameError: The folder holds no such weights.
+        DataError: The JSON cannot be read.
         ModelHashError: The arrays are not those the JSON names.
     """
     try:
-        facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        facts = facts_of(folder, name)
         file = folder / facts["weights"]
         found = hashlib.sha256(file.read_bytes()).hexdigest()
     except FileNotFoundError as error:
@@ -52,6 +53,22 @@ def load_weights(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], dict
     if found != facts["sha256"]:
         raise ModelHashError(str(file), facts["sha256"], found)
     return load_file(file), facts
+
+
+def facts_of(folder: Path, name: str) -> dict[str, Any]:
+    """What is stated beside weights, without their arrays.
+
+    Raises:
+        FileNotFoundError: The folder holds no such weights.
+        DataError: It cannot be read.
+    """
+    path = folder / f"{name}.json"
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        remedy = "train again: rapport run train_scorers --force --data DIR"
+        raise DataError(f"{str(path)!r} is damaged", remedy) from error
+    return facts
 
 
 def stands(folder: Path, name: str) -> bool:

@@ -1,7 +1,6 @@
 """`rapport evaluate affect`: each labelled set measured by the scorer that reads what it labels."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from rapport.affect import empathy, next_strategy, scorers
 from rapport.affect.empathy import load_empathy
 from rapport.affect.next_strategy import load_next_strategy
 from rapport.affect.scorers import load_scorer
-from rapport.config import ENCODER_URI
+from rapport.affect.weights import facts_of
+from rapport.config import ENCODER_URI, JobConfig
 from rapport.errors import ConfigError
 from rapport.measuring.emotions import measure_emotions
 from rapport.measuring.empathy import measure_empathy
@@ -54,7 +54,7 @@ def taught_by(models: Path) -> list[Path]:
     found = []
     for name in (scorers.NAME, empathy.NAME, next_strategy.NAME):
         stated = models / f"{name}.json"
-        facts = json.loads(stated.read_text(encoding="utf-8")) if stated.exists() else {}
+        facts = facts_of(models, name) if stated.exists() else {}
         if "data" in facts:
             found.append(Path(facts["data"]))
     if not found:
@@ -110,6 +110,12 @@ def _need(models: Path, kind: Kind, path: Path) -> None:
     if not (models / f"{name}.json").exists():
         remedy = (
             f"no scorer learned from {source} in this home, and its licence forbids to ship one: "
-            f"rapport run train_scorers --data {path}"
+            f"rapport run train_scorers --data {path}{_in_home(models.parent)}"
         )
         raise ConfigError("--data", str(path), remedy)
+
+
+def _in_home(home: Path) -> str:
+    """What a command needs beside, to act on this home."""
+    usual = Path(JobConfig.model_fields["home"].default)
+    return "" if home.absolute() == usual.absolute() else f" --home {home}"

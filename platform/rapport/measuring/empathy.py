@@ -7,7 +7,7 @@ import numpy as np
 from rapport.affect.empathy import NAME, EmpathyScorer
 from rapport.affect.empathy_training import row_hashes
 from rapport.affect.epitome import MECHANISMS, UNRATED, Pairs, read_pairs
-from rapport.affect.held_out import HeldOut, held_name
+from rapport.affect.held_out import HeldOut
 from rapport.measuring.agreement import draws, measured
 from rapport.measuring.choices import NONE, Choices, Known, measures, values
 from rapport.measuring.result import Group, Result
@@ -29,7 +29,7 @@ def measure_empathy(path: Path, *, scorer: EmpathyScorer, models: Path) -> Resul
         ConfigError: No such file, or no pair in it.
     """
     pairs = read_pairs(path)
-    known = Known.of(row_hashes(pairs), HeldOut.load(models, held_name(NAME)))
+    known = Known.of(row_hashes(pairs), HeldOut.load(models, NAME, scorer.facts))
     drawn = draws(int(pairs.post_ids.max()) + 1)
     groups, each = {}, []
     for place, choices in _choices(pairs, scorer, known).items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rapport.affect.held_out import HeldOut, held_name, row_hash
+from rapport.affect.held_out import HeldOut, row_hash
 from rapport.affect.next_strategy import NAME, NextStrategyScorer
 from rapport.affect.strategy_training import Talk
 from rapport.ingest.talks import read_talks
@@ -38,7 +38,7 @@ def measure_strategies(path: Path, *, scorer: NextStrategyScorer, models: Path) 
         if said.get("arm") in scorer.arms
     ]
     hashes = [row_hash(read.talks[group].name, str(turn)) for group, turn in places]
-    known = Known.of(np.array(hashes, np.uint64), HeldOut.load(models, held_name(NAME)))
+    known = Known.of(np.array(hashes, np.uint64), HeldOut.load(models, NAME, scorer.facts))
     choices = _choices(read.talks, places, scorer, known)
     found = measures(values(choices, draws(len(read.talks)), biased=True), choices)
     there = int(known.there.sum())

@@ -1,6 +1,7 @@
 """Scorers of affect from labelled sets, trained in a home and tagged with what taught them."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from rapport.affect import empathy, next_strategy
 from rapport.affect.build import build_shipped
 from rapport.affect.empathy_training import train_empathy
 from rapport.affect.epitome import read_pairs
-from rapport.affect.held_out import held_name
+from rapport.affect.held_out import STATED
 from rapport.affect.strategy_training import train_next_strategy
 from rapport.config import JobConfig
 from rapport.ingest.dialogue_rows import ARM_ORDER
@@ -57,8 +58,8 @@ def _empathy(path: Path, models: Path, config: JobConfig) -> dict[str, Any]:
     scorer, held = train_empathy(
         read_pairs(path), load_encoder(config.encoder), facts=stated, seed=config.seed
     )
-    held.save(models, held_name(empathy.NAME))
-    scorer.save(models)
+    beside = held.save(models, empathy.NAME)
+    replace(scorer, facts={**scorer.facts, STATED: beside}).save(models)
     return {"pairs": scorer.facts["pairs"], "licence": EPITOME["licence"]}
 
 
@@ -71,7 +72,7 @@ def _strategies(path: Path, models: Path, config: JobConfig) -> dict[str, Any]:
         facts=stated,
         seed=config.seed,
     )
-    held.save(models, held_name(next_strategy.NAME))
-    scorer.save(models)
+    beside = held.save(models, next_strategy.NAME)
+    replace(scorer, facts={**scorer.facts, STATED: beside}).save(models)
     told = {name: scorer.facts[name] for name in ("dialogues", "replies")}
     return {**told, "licence": ESCONV["licence"]}

@@ -1,12 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rapport.affect.empathy import NAME, load_empathy
 from rapport.affect.empathy_training import row_hashes, train_empathy
 from rapport.affect.epitome import MECHANISMS, UNRATED, read_pairs
-from rapport.affect.held_out import held_name
+from rapport.affect.held_out import STATED
 from rapport.affect.reply_parts import marked, sentences_of, summed
-from rapport.errors import ConfigError, TooLittleDataError
+from rapport.errors import ConfigError, DataError, TooLittleDataError
 from rapport.measuring.empathy import measure_empathy
 from tests.unit.affect.made_up import HashedWords, write_pairs
 
@@ -83,7 +85,7 @@ def test_it_is_kept_and_loaded_in_a_home(trained, tmp_path):
 
 def test_it_is_measured_on_what_it_learned_from_by_weights_that_did_not_see_it(trained, tmp_path):
     scorer, held = trained
-    held.save(tmp_path, held_name(NAME))
+    held.save(tmp_path, NAME)
     folder = write_pairs(tmp_path / "both", posts=160)  # ten posts more than it was trained on
     result = measure_empathy(folder, scorer=scorer, models=tmp_path)
     assert result.n == 320
@@ -93,6 +95,16 @@ def test_it_is_measured_on_what_it_learned_from_by_weights_that_did_not_see_it(t
     assert found["macro_f1"].estimate > 0.9
     assert found["macro_f1_minus_tfidf"].low is not None
     assert result.metrics["macro_f1"].n == 320
+
+
+def test_what_another_training_left_beside_a_scorer_is_not_taken_for_its_own(trained, tmp_path):
+    scorer, held = trained
+    folder = write_pairs(tmp_path / "set", posts=10)
+    stated = replace(scorer, facts={**scorer.facts, STATED: held.save(tmp_path, NAME)})
+    assert measure_empathy(folder, scorer=stated, models=tmp_path).n == 20
+    replace(held, rows=held.rows + np.uint64(1)).save(tmp_path, NAME)  # and then it was killed
+    with pytest.raises(DataError, match="stopped while it wrote"):
+        measure_empathy(folder, scorer=stated, models=tmp_path)
 
 
 def test_another_encoder_is_refused(trained, tmp_path):

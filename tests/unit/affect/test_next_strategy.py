@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from rapport.affect.choice import accuracy, macro_f1, prior_shift
-from rapport.affect.held_out import held_name
 from rapport.affect.next_strategy import NAME, load_next_strategy
 from rapport.affect.preference import confusion, preference_bias
 from rapport.affect.strategy_training import train_next_strategy
@@ -85,7 +84,7 @@ def test_it_is_kept_and_loaded_in_a_home(trained, talks, tmp_path):
 
 def test_it_is_measured_on_what_it_learned_from_by_weights_that_did_not_see_it(trained, tmp_path):
     scorer, held = trained
-    held.save(tmp_path, held_name(NAME))
+    held.save(tmp_path, NAME)
     folder = write_talks(tmp_path / "both", dialogues=80)  # ten more than it was trained on
     result = measure_strategies(folder, scorer=scorer, models=tmp_path)
     assert result.n == 480

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rapport.affect.weights import load_weights, save_weights
-from rapport.errors import ModelHashError, UnknownNameError
+from rapport.errors import DataError, ModelHashError, UnknownNameError
 
 ARRAYS: dict[str, Any] = {
     "a": np.arange(6, dtype=np.int8).reshape(2, 3),
@@ -48,4 +48,11 @@ def test_damaged_arrays_are_refused(tmp_path):
 def test_missing_weights_are_named(tmp_path):
     (tmp_path / "anger.json").write_text(json.dumps({}))
     with pytest.raises(UnknownNameError, match="known: anger"):
+        load_weights(tmp_path, "mood")
+
+
+def test_facts_that_cannot_be_read_are_named(tmp_path):
+    save_weights(tmp_path, "mood", ARRAYS, {})
+    (tmp_path / "mood.json").write_text('{"weights": ')
+    with pytest.raises(DataError, match=r"mood.json' is damaged; train again"):
         load_weights(tmp_path, "mood")

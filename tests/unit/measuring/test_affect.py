@@ -41,7 +41,7 @@ def test_without_a_scorer_trained_here_the_command_is_named(tmp_path, write, sou
     assert ran.exit_code == 2
     message = json.loads(ran.stdout)["error"]["message"]
     assert f"no scorer learned from {source} in this home" in message
-    assert f"rapport run train_scorers --data {folder}" in message
+    assert f"rapport run train_scorers --data {folder} --home {tmp_path / 'home'}" in message
 
 
 def test_with_nothing_trained_and_nothing_named_it_says_what_to_do(tmp_path):
