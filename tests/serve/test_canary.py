@@ -2,13 +2,18 @@
 
 import math
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from rapport.canaries import Canary, begin, end
+from rapport.canaries import Canary, begin, end, running
+from rapport.config import JobConfig
 from rapport.home import Home, user_key
+from rapport.lake import lake_of
+from rapport.pipeline.canaries import act
+from rapport.pipeline.outbox import relay_all
+from rapport.pipeline.rewards import reward_log
 from rapport.policy.behaviour import draw
 from rapport.policy.control import in_control
 from rapport.release import current, promote
@@ -164,3 +169,25 @@ def test_a_shadow_that_fails_harms_nothing(graph, fresh, monkeypatch):
     found = row(graph, graph.user, **{"rapport::mode": "arm_first"})
     assert FAILED in found["degraded"]
     assert_exact(found)
+
+
+def test_harm_that_people_tell_of_over_http_rolls_it_back(graph, fresh):
+    canary = tried(graph, fresh, share=0.5)
+    for user in (f"h{i}" for i in range(60)):
+        block = graph.chat(user={"id": user})["rapport"]
+        rating = 1 if block["release_id"] == fresh else 5
+        told = {"decision_id": block["decision_id"], "metric_name": "rating", "value": rating}
+        answer = graph.post("/v1/feedback", {**told, "feedback_id": f"of-{user}"})
+        assert answer.status_code == 200, answer.text
+    config = JobConfig.model_validate({"home": graph.home, "encoder": f"file:{graph.home}/encoder"})
+    relay_all(config)
+    reward_log(config)
+    home, lake = Home(graph.home), lake_of(config)
+    early = act(home, lake, now=datetime.now(UTC))
+    assert early is not None
+    assert early.decision == "go on"
+    found = act(home, lake, now=datetime.now(UTC) + canary.settles + timedelta(hours=1))
+    assert found is not None
+    assert (found.decision, running(releases(graph))) == ("roll back", None)
+    graph.light.watch.look()
+    assert {row(graph, f"h{i}")["release_id"] for i in range(12)} == {serving(graph)}
