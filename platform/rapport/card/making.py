@@ -21,6 +21,8 @@ from rapport.card.document import (
 )
 from rapport.card.gains import adapters_section, groups_section, policy_section
 from rapport.card.validity import reward_section
+from rapport.evaluation.generators import CANARY_ONLY
+from rapport.evaluation.verdict import NEW_REPLIES
 from rapport.home import Home
 from rapport.lake import Lake
 from rapport.language.training import read_reports
@@ -129,7 +131,8 @@ def _cannot_say(
     sections: Sequence[Section], verdict: Mapping[str, Any], lineage: Lineage
 ) -> tuple[str, ...]:
     said = []
-    if verdict.get("change", "policy") != "policy":
+    new = verdict.get("change", "policy") in NEW_REPLIES
+    if new and verdict.get("generator", CANARY_ONLY) == CANARY_ONLY:
         said.append(
             "What the new replies themselves are worth: the log holds those of another generator, "
             "so its estimate is about the choice of kinds of reply."

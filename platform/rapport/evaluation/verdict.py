@@ -11,6 +11,8 @@ from rapport.evaluation.intervals import Estimate
 Status = Literal["passed", "failed", "skipped"]
 Change = Literal["policy", "generator", "policy and generator", "nothing"]
 """What a candidate changes beside what serves: who is answered how, who writes it, or both."""
+NEW_REPLIES: frozenset[Change] = frozenset({"generator", "policy and generator"})
+"""Changes after which people read replies that did not serve before."""
 TOO_LITTLE = "too little data"
 FIRST = "first release"
 """Starts the name of each comparison with the first release: alone overall, else with a group."""

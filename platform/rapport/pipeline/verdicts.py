@@ -15,7 +15,7 @@ from rapport.evaluation.estimators import Log
 from rapport.evaluation.evidence import Evidence
 from rapport.evaluation.gate import gate
 from rapport.evaluation.generators import CANARY_ONLY
-from rapport.evaluation.verdict import GateSettings, Verdict
+from rapport.evaluation.verdict import NEW_REPLIES, GateSettings, Verdict
 from rapport.home import Home
 from rapport.lake import Lake, lake_of
 from rapport.pipeline.policies import find_candidate, load_dataset
@@ -87,7 +87,7 @@ def judge(
 
 def _next(home: Home, candidate: str, verdict: Verdict) -> str | None:
     """How its replies are tried on people, where the log does not tell what they are worth."""
-    new = verdict.change in ("generator", "policy and generator")
+    new = verdict.change in NEW_REPLIES
     if not new or verdict.generator != CANARY_ONLY or current(home.releases) is None:
         return None
     return f"rapport release canary {candidate} --share 0.1"
