@@ -60,12 +60,13 @@ def test_one_percent_of_users_move_a_gain_by_hardly_more_than_one_percent(kind):
         # 1 % of the weight, times a reward that is 1 off its prediction, times |w - 1| below 1.
         assert moved < 0.012
         assert abs(overall(rows).estimate - overall(honest).estimate) > 0.05
-        assert once.promoted == honest.promoted
+        if kind != "no gain":  # where there is nothing, less than 1 % may decide
+            assert once.promoted == honest.promoted
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_percent_of_users_seldom_turn_a_verdict(kind):
+def test_one_percent_of_users_turn_no_verdict_on_a_gain_or_harm_beyond_their_reach(kind):
     found = judged(kind, CANDIDATES, (1.0, 2.0, np.inf))
     honest, once, twice, rows = (share(each) for each in found.values())
     moved = [
@@ -77,6 +78,8 @@ def test_one_percent_of_users_seldom_turn_a_verdict(kind):
         f"with each user once, {twice:.2f} at twice the average, {rows:.2f} by rows; honest "
         f"{honest:.2f}; overall gain moved by {np.mean(moved):+.4f}"
     )
+    if kind == "no gain":
+        assert once < twice < rows
     if kind == "harm to one":
         assert once <= binom.ppf(0.999, CANDIDATES, 0.05) / CANDIDATES
     if kind == "gain in one":

@@ -10,7 +10,7 @@ from rapport.card.document import Line, Section, Status, not_measured, worst
 REWARD_FILE = "reward.json"
 _TITLE = "Does the reward follow what people say?"
 _ALL = "rank correlation with the relief people tell of, failed dialogues among them"
-_RETAINED = "the same, among dialogues that did not fail alone"
+_RETAINED = "the same, among those alone that did not fail"
 _NOT_SHOWN: Mapping[Status, str] = {
     "too little data": "none is shown",
     "not measured": "was not measured",
@@ -64,10 +64,10 @@ def _reason(status: Status, lines: Sequence[Line]) -> str:
     names = ", ".join(dict.fromkeys(at))
     reasons: Mapping[Status, str] = {
         "passed": "every channel that was measured follows the relief that people tell of",
-        "refused": f"not shown to follow the relief people tell of, and weighs: {names}",
-        "too little data": "follows the relief that people tell of only while failed dialogues "
-        f"are counted; among the others alone none is shown: {names}",
-        "not measured": f"measured only with failed dialogues among them: {names}",
+        "refused": f"{names}: weighs, and is not shown to follow the relief people tell of",
+        "too little data": f"{names}: follows the relief that people tell of only while failed "
+        "dialogues are counted; among the others none is shown",
+        "not measured": f"{names}: measured only with failed dialogues among them",
     }
     return reasons[status] if lines and names else "no channel that weighs was measured"
 

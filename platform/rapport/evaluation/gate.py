@@ -13,7 +13,8 @@
    what those of before earned. Where it does not, nothing but a canary can let it serve.
 
 Each user counts once, however much he sends, and in a group for twice the average one at most: 1 %
-of users cannot move a gain by much more than .01.
+of users cannot move a gain by much more than .01. A smaller gain may be their work: on a log so
+large that it shows, they had 32 of 100 policies without a gain promoted (99 if rows counted).
 
 Non-inferiority per group, not superiority: asking for a gain in every group promotes nothing.
 """
