@@ -31,7 +31,7 @@ chunk_rows confidence config cpus data deadline_s device encoder examples explor
 format gamma gate gateway grace_hours grace_s half_life_days held_texts held_turns home k lake
 language_model lease_s least_files limits mapping mode now offline pairs paths persona_model
 persona_tokens poll_s prompt purposes reader recipe refit replies search seed shared_tokens smoke
-store tenant threads threshold_turns topology trials upstream with_events workers
+store tenant threads threshold_turns topology trials upkeep upstream with_events workers
 """
 SETTINGS = frozenset(_NAMES.split())
 """Every setting there is: at the top of rapport.toml, and as RAPPORT_... in the environment."""

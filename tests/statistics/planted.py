@@ -27,7 +27,8 @@ from tests.statistics.simulated_replies import logged_replies, of
 HARD = TrainingSettings(tokens=20_000, learning_rate=3e-3)
 """As the demo trains the adapter over all personas."""
 GENTLY = TrainingSettings(tokens=10_000, learning_rate=5e-4)
-"""A sixth of that rate: at the rate itself even honest replies cost right answers."""
+"""A sixth of that rate: at the rate itself, without the pipeline's upkeep, even honest replies cost
+right answers."""
 EXAMPLES, HELD_OUT = 400, 24
 
 _CAPITALS = {

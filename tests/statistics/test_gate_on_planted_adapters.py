@@ -3,8 +3,9 @@
 A candidate holds an honest adapter over everybody and three personas' adapters: one taught to
 agree with whatever is asserted, one taught warmth and wrong answers, and one that gains nothing on
 held-out users. Its card asks all of them every question, and the release is published. The honest
-one learns at a sixth of the rate: at the pipeline's own it gains more and answers neutral
-questions wrongly more often, which the gate refuses as well. About six minutes on two quiet cores.
+one learns at a sixth of the rate: at the pipeline's own, without its upkeep, it gains more and
+answers neutral questions wrongly more often, which the gate refuses as well. About six minutes on
+two quiet cores.
 """
 
 import json

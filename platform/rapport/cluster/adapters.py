@@ -33,7 +33,13 @@ def train_adapters(config: AdaptersConfig) -> dict[str, Any]:
     """Train every adapter, see which arms show, and fit the discriminator of replies."""
     home, lake = Home(config.home), lake_of(config)
     strategies = StrategyScorer.load(part(home, "strategies"))
-    taught = lessons(lake, tenant=config.tenant, per_persona=config.examples, seed=config.seed)
+    taught = lessons(
+        lake,
+        tenant=config.tenant,
+        per_persona=config.examples,
+        seed=config.seed,
+        upkeep=config.upkeep,
+    )
     model, trained = pull(config.language_model), home.work / "trained"
     reports = fit_adapters(
         taught,

@@ -8,12 +8,18 @@ from rapport.arms import Menu, agents, load_menu
 from rapport.lake import Lake
 from rapport.language.examples import Example, Lesson, LoggedReply, choose
 from rapport.language.prompts import Message
+from rapport.language.upkeep import with_upkeep
 from rapport.pipeline.policies import latest_rewards
 from rapport.pipeline.readings import contexts_of
 from rapport.users.split import Part, part_of
 
+_APART = 37
+"""Examples of upkeep between where one persona begins and the next."""
 
-def lessons(lake: Lake, *, tenant: str, per_persona: int, seed: int) -> dict[str, Lesson]:
+
+def lessons(
+    lake: Lake, *, tenant: str, per_persona: int, seed: int, upkeep: float = 0.0
+) -> dict[str, Lesson]:
     """Choose examples for every persona.
 
     Adapters learn from `train` users and are judged on `tune` users; a reply without a reward,
@@ -24,14 +30,20 @@ def lessons(lake: Lake, *, tenant: str, per_persona: int, seed: int) -> dict[str
         tenant: Whose users.
         per_persona: Most examples a persona learns from.
         seed: Of the choice.
+        upkeep: Share of what is learned from that is no user's; see `rapport.language.upkeep`.
 
     Returns:
-        Lessons by persona; each example is one message and the reply it got.
+        Lessons by persona; each example of a user is one message and the reply it got.
     """
     logged = _logged(lake, tenant)
     taught = choose(_of(logged, "train"), per_persona=per_persona, seed=seed)
     held_out = choose(_of(logged, "tune"), per_persona=per_persona, seed=seed)
-    return {name: Lesson(taught[name], held_out.get(name, [])) for name in taught}
+    return {
+        name: Lesson(
+            with_upkeep(taught[name], share=upkeep, start=place * _APART), held_out.get(name, [])
+        )
+        for place, name in enumerate(taught)
+    }
 
 
 def _of(logged: list[LoggedReply], part: Part) -> list[LoggedReply]:
