@@ -46,6 +46,11 @@ def plain(policy: Policy) -> Policy:
     return replace(policy, behaviour=Behaviour(epsilon=policy.behaviour.epsilon))
 
 
+def rec_alone(policy: Policy) -> Policy:
+    """The same without what fits the context."""
+    return replace(policy, behaviour=replace(policy.behaviour, a=0.0))
+
+
 def interval(values: Array) -> str:
     """Mean over seeds with its 95 % interval by Student's t."""
     mean, reach = values.mean(), spread(values)

@@ -21,8 +21,8 @@ pytestmark = [
     pytest.mark.skipif(PEER not in os.environ, reason=MISSING),
 ]
 SEEDS, DECISIONS = 20, 5_000
-MARGIN = 0.005
-"""Of a like rate: about a twentieth of what lies between the log and the best replies."""
+MARGIN = 0.0025
+"""Of a like rate: about a fortieth of what lies between the log and the best replies."""
 OURS = (
     RewardSettings(),
     RewardSettings(learning_rate=1e-3),
@@ -65,7 +65,7 @@ def ours(
     return greedy(np.where(asked.mask, rec, 0.0))
 
 
-def test_what_is_learned_from_likes_is_above_the_log_and_near_vowpal_wabbit():
+def test_what_is_learned_from_likes_is_above_the_log_and_even_with_vowpal_wabbit():
     likes = data.read_likes()
     found = [one(likes, seed) for seed in range(SEEDS)]
     table = {name: np.array([each[name] for each in found]) for name in found[0]}
@@ -75,5 +75,5 @@ def test_what_is_learned_from_likes_is_above_the_log_and_near_vowpal_wabbit():
         say(f"learned - {rival}: {interval(table['learned'] - table[rival])}, {SEEDS} seeds")
     gain, apart = (table["learned"] - table[k] for k in ("logging", "vw, chosen as ours"))
     assert gain.mean() - spread(gain) > 0
-    # Theirs, a linear model learnt in small steps, was .002 better: here every crossing is noise.
+    # Even with theirs (.0005, -.0012 to .0022): 5,000 answers hardly tell a linear model more.
     assert apart.mean() > -MARGIN
