@@ -1,6 +1,7 @@
 """Plots: one look in light and dark, every axis with its unit, the numbers beside."""
 
 import io
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 """Told apart by colour-blind eyes (Okabe & Ito, 2008), the last two beside."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH_IN = 5.6
+_UNIT_CHARACTERS = 48
+"""Of a line under an axis; a longer one would leave the figure."""
 _TOLD_APART = ("label", "kind")
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -98,7 +101,7 @@ def estimates(
         axes.plot(value, place, "o", color=COLOURS[0], markersize=5)
         axes.set_yticks(place, labels)
         axes.set_ylim(-0.7, len(labels) - 0.3)
-        axes.set_xlabel(unit)
+        axes.set_xlabel(textwrap.fill(unit, _UNIT_CHARACTERS))
         axes.grid(axis="x")
 
     numbers = pl.DataFrame({"label": list(labels), "value": value, "low": low, "high": high})
