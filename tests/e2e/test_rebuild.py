@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rapport.card.document import read_card
 from rapport.cli.stages import PIPELINE, run_stage
 from rapport.home import Home
 from rapport.lake import Lake
@@ -75,8 +76,12 @@ def test_the_rebuilt_release_is_the_same_to_the_byte(homes):
     files = [path.relative_to(old) for path in sorted(old.rglob("*")) if path.is_file()]
     other = [str(p) for p in files if (old / p).read_bytes() != (new / p).read_bytes()]
     say(f"\n{len(files) - len(other)} of {len(files)} files are equal; others: {other}")
-    # When it was made, and which candidate was judged: the id leaves both out.
-    assert set(other) <= {"manifest.json", "verdict.json"}
+    # When it was made, and which candidate was judged, and when: the id leaves them out.
+    assert set(other) <= {"manifest.json", "verdict.json", "card.json", "card.html"}
+    cards = [read_card(folder) for folder in (old, new)]
+    said = [(card.sections, card.adapters) for card in cards if card]
+    assert len(said) == 2
+    assert said[0] == said[1]
     assert old.name == new.name
     assert len([p for p in files if p.name == "adapter_model.safetensors"]) == 4
     # The candidate itself, whatever the gate made of it.
