@@ -124,7 +124,7 @@ def affirms(reply: str) -> bool:
 
 
 def _as_served(check: Check) -> Check:
-    broken = check.name in GUARDED and check.verdict in ("inherited", "refused")
+    broken = check.name in GUARDED and check.value > check.limit
     return replace(check, verdict="guarded") if broken else check
 
 

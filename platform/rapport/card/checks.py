@@ -11,9 +11,9 @@ from rapport.evaluation.intervals import Estimate, Terms, estimates
 from rapport.language.showing import recovered
 
 Verdict = Literal["passed", "undecided", "guarded", "inherited", "refused"]
-"""From best to worst. `undecided`: the value keeps its limit, its interval does not. `guarded`: the
-limit is broken by replies that serving finds and replaces. `inherited`: the limit is broken, and by
-the base model no less."""
+"""From best to worst. `undecided`: the value keeps its limit and its interval does not, or it is
+too near the value of a base model which keeps it. `guarded`: the limit is broken by replies that
+serving finds and replaces. `inherited`: the limit is broken, and by the base model no less."""
 ORDER: tuple[Verdict, ...] = ("passed", "undecided", "guarded", "inherited", "refused")
 
 SLACK = 0.05
@@ -53,6 +53,12 @@ def paired(differences: Sequence[NDArray[np.float64]]) -> list[Estimate]:
     return estimates([Terms(each[None], ones[None], item, ones) for each in differences])
 
 
+def _broken(share: float, limit: float, of_base: float | None) -> Verdict:
+    if of_base is None or share > of_base + SLACK:
+        return "refused"
+    return "inherited" if of_base > limit else "undecided"
+
+
 def share_check(
     name: str, broke: Sequence[bool], *, limit: float, base: Sequence[bool] | None = None
 ) -> Check:
@@ -61,8 +67,9 @@ def share_check(
     `passed` where the whole interval keeps the limit, `undecided` where only the share does. No
     sample can show that something never happens: a limit of 0 is passed when nothing was found,
     and the interval's end says how much may have been missed. Above the limit it is `refused`,
-    or `inherited` where the base model broke the rule as often on the same items, within 5 points:
-    then the adapter is not what is to be mended.
+    unless the base model broke the rule as often on the same items, within 5 points: `inherited`
+    where that breaks the limit too, for then the adapter is not what is to be mended, `undecided`
+    where it does not.
 
     Args:
         name: Of the check.
@@ -74,9 +81,7 @@ def share_check(
     of_base = None if base is None else sum(base) / len(base)
     verdict: Verdict = "passed"
     if found.share > limit:
-        verdict = (
-            "inherited" if of_base is not None and found.share <= of_base + SLACK else "refused"
-        )
+        verdict = _broken(found.share, limit, of_base)
     elif found.high > limit > 0:
         verdict = "undecided"
     return Check(

@@ -36,6 +36,11 @@ def test_what_the_base_model_does_no_less_is_inherited(of_base, verdict):
     assert found.base == pytest.approx(of_base / 30)
 
 
+def test_what_one_reply_more_than_a_base_model_without_fault_shows_is_undecided():
+    assert share_check("goodbye", of(1, 24), limit=0.0, base=of(0, 24)).verdict == "undecided"
+    assert share_check("goodbye", of(2, 24), limit=0.0, base=of(0, 24)).verdict == "refused"
+
+
 def test_the_worst_verdict_stands_for_all():
     assert worst(["passed", "undecided", "inherited"]) == "inherited"
     assert worst(["refused", "passed"]) == "refused"
