@@ -281,6 +281,7 @@ def _held(examples: _Examples, moved: FloatArray, left: FloatArray) -> Float32Ar
             np.concatenate([moved[rows, network] for rows, network in tried]),
             np.concatenate([left[rows, network] for rows, network in tried]),
             np.concatenate([examples.weight[rows] for rows, _ in tried]),
+            np.concatenate([examples.user[rows] for rows, _ in tried]),
         )
     return shares
 
