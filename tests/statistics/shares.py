@@ -1,39 +1,32 @@
 """What a learned policy has of the gain an oracle could make, over the log, in any world."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rapport.cluster.marwil import fit_marwil
+from rapport.cluster.marwil import MarwilSettings
+from rapport.cluster.trials import LearnerSettings, Recipe, retrain, run_trial
 from rapport.policy.behaviour import Behaviour
-from rapport.policy.context_model import fit_context_model
 from rapport.policy.dataset import PolicyDataset
-from rapport.policy.learn import measure, prepare
-from rapport.policy.policy import ArmScorer, Policy
-from rapport.policy.reward_model import fit_reward_model
+from rapport.policy.learn import prepare
+from rapport.policy.policy import Policy
+from rapport.policy.reward_model import RewardSettings
 
 Array = NDArray[np.float64]
-FITS: Mapping[str, Callable[[PolicyDataset], ArmScorer]] = {
-    "reward_model": fit_reward_model,
-    "marwil": fit_marwil,
+DEFAULTS: Mapping[str, LearnerSettings] = {
+    "reward_model": RewardSettings(),
+    "marwil": MarwilSettings(),
 }
 
 
 def released(data: PolicyDataset, learner: str = "reward_model") -> Policy:
-    """As a search's last step leaves it: behaviour from the tune users, fitted on both parts."""
-    bench, fit = prepare(data), FITS[learner]
-    behaviour = measure(bench, fit(bench.train)).behaviour
-    known = data.part("train", "tune")
-    return Policy(
-        data.layout,
-        behaviour,
-        learner,  # type: ignore[arg-type]  # a key of FITS
-        fit_context_model(known),
-        fit(known),
-    )
+    """As a search leaves it that tried this learner's defaults alone."""
+    settings = DEFAULTS[learner]
+    trial = run_trial(prepare(data), settings, seed=0)
+    return retrain(data, Recipe(settings, trial.behaviour))
 
 
 def greedy(policy: Policy) -> Policy:

@@ -44,11 +44,19 @@ def world(seed: int, *, users: int = 1500, turns: int = 20) -> World:
     return world_of(SimulationConfig(users=users, turns=turns, seed=seed))[0]
 
 
-def world_of(config: SimulationConfig) -> tuple[World, pl.DataFrame]:
-    """The world of full settings, and the truth of its decisions, row by row."""
+def world_of(
+    config: SimulationConfig, teachers: pl.DataFrame | None = None
+) -> tuple[World, pl.DataFrame]:
+    """The world of full settings, and the truth of its decisions, row by row.
+
+    Args:
+        config: Of the log.
+        teachers: `user_messages` of other logs by which personas are named; absent, those of its
+            own train users.
+    """
     log = generate(config)
     messages = user_messages(log)
-    readings = read(messages, log.config.personas)
+    readings = read(messages, log.config.personas, teachers)
     layout = Layout.of([f"p{k}" for k in range(log.config.personas)])
     truth = log.decision_truth
     data = build_dataset(layout, log.decisions, rewards(log), readings=readings)
@@ -79,13 +87,19 @@ def user_messages(log: SimulatedLog) -> pl.DataFrame:
     )
 
 
-def read(messages: pl.DataFrame, personas: int) -> Readings:
+def read(messages: pl.DataFrame, personas: int, teachers: pl.DataFrame | None = None) -> Readings:
     texts = messages["text"].to_list()
     words = TfidfVectorizer(token_pattern=KEEP_PUNCTUATION, ngram_range=(1, 2), min_df=5)
     table = words.fit_transform(texts)
-    train = np.array([part_of(user) == "train" for user in messages["user_id"]])
-    namer = LogisticRegression(C=1.0, max_iter=200)
-    namer.fit(table[train], messages["persona"].to_numpy()[train])
+    if teachers is None:
+        train = np.array([part_of(user) == "train" for user in messages["user_id"]])
+        taught, persona = table[train], messages["persona"].to_numpy()[train]
+    else:
+        taught, persona = (
+            words.transform(teachers["text"].to_list()),
+            teachers["persona"].to_numpy(),
+        )
+    namer = LogisticRegression(C=1.0, max_iter=200).fit(taught, persona)
     evidence = pl.DataFrame(
         namer.predict_log_proba(table), schema=[f"p{k}" for k in range(personas)]
     )

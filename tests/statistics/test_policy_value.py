@@ -3,30 +3,15 @@
 import numpy as np
 import pytest
 
-from rapport.cluster.marwil import fit_marwil
 from rapport.evaluation.evidence import Evidence
 from rapport.evaluation.gate import gate
 from rapport.evaluation.verdict import GateSettings, Verdict
-from rapport.policy.behaviour import Behaviour
 from rapport.policy.features import states
-from rapport.policy.learn import measure, prepare
 from rapport.policy.policy import Policy, uniform_policy
 from rapport.policy.reward_model import fit_reward_model
 from tests.statistics.report import say
+from tests.statistics.shares import plain, released
 from tests.statistics.simulated_log import World, world
-
-
-def learned(found: World) -> Policy:
-    bench = prepare(found.data, seed=0)
-    scorer = fit_reward_model(bench.train)
-    behaviour = measure(bench, scorer).behaviour
-    return Policy(found.data.layout, behaviour, "reward_model", bench.context, scorer)
-
-
-def plain(policy: Policy) -> Policy:
-    """The same scores under a = b = 1 at temperature 1."""
-    behaviour = Behaviour(epsilon=policy.behaviour.epsilon)
-    return Policy(policy.layout, behaviour, policy.learner, policy.context, policy.scorer)
 
 
 def true_values(found: World, policies: dict[str, Policy]) -> dict[str, float]:
@@ -52,7 +37,7 @@ def shown(seed: int, values: dict[str, float]) -> None:
 
 def judged(seed: int, *, users: int) -> dict[str, float]:
     found = world(seed, users=users)
-    policy = learned(found)
+    policy = released(found.data)
     policies = {
         "learned": policy,
         "a = b = 1": plain(policy),
@@ -85,7 +70,7 @@ def verdict_on(found: World, policy: Policy, rows: np.ndarray) -> Verdict:
 
 def test_the_gate_promotes_what_is_truly_better_and_refuses_it_on_a_handful_of_users():
     found = world(1, users=500)
-    policy = learned(found)
+    policy = released(found.data)
     rows = np.flatnonzero((found.rows == "gate") & found.data.usable)
     few = rows[np.isin(found.data.user[rows], np.unique(found.data.user[rows])[:20])]
     whole, handful = verdict_on(found, policy, rows), verdict_on(found, policy, few)
@@ -111,10 +96,7 @@ def test_it_does_so_in_every_world_and_sharpening_is_what_earns_it(seed):
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_marwil_beats_the_log_and_control_too(seed):
     found = world(seed)
-    bench = prepare(found.data, seed=0)
-    scorer = fit_marwil(bench.train)
-    behaviour = measure(bench, scorer).behaviour
-    policy = Policy(found.data.layout, behaviour, "marwil", bench.context, scorer)
+    policy = released(found.data, "marwil")
     values = true_values(found, {"learned": policy, "a = b = 1": plain(policy)})
     shown(seed, values)
     assert values["learned"] > max(values["logging"], values["control"])
@@ -122,10 +104,9 @@ def test_marwil_beats_the_log_and_control_too(seed):
 
 def test_the_model_orders_arms_as_the_truth_does():
     found = world(1, users=500)
-    bench = prepare(found.data, seed=0)
     rows = np.flatnonzero((found.rows == "gate") & found.data.usable)
     held_out = found.data.rows(rows)
     state = states(held_out.layout, held_out.situation)
-    q = fit_reward_model(bench.train).q(state)[held_out.mask]
+    q = fit_reward_model(found.data.part("train")).q(state)[held_out.mask]
     truth = found.expected[rows][held_out.mask]
     assert np.corrcoef(q, truth)[0, 1] > 0.3

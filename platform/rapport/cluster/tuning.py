@@ -1,7 +1,8 @@
 """The search for a policy: the reward model and MARWIL compete in one Ray Tune run.
 
-Every trial fits one learner on the train users and is worth its doubly robust value on the tune
-users, at its own best behaviour. The better learner is then fitted again on both.
+Every trial fits one learner to train and tune users and is worth its doubly robust value on those
+that its models never saw, a third at a time, at its own best behaviour. The better learner is then
+fitted again to all of them.
 """
 
 import sys
@@ -78,7 +79,7 @@ def search(
         home: Where the study is kept, in `work/tune`.
 
     Raises:
-        TooLittleDataError: Train or tune users reported too few rewards to fit or measure.
+        TooLittleDataError: Train and tune users reported too few rewards to fit or measure.
     """
     ends_at = time.monotonic() + budget_s * (1.0 - _FIT_SHARE)
     bench = prepare(data, seed=seed)

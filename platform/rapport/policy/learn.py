@@ -1,6 +1,6 @@
 """Learning a policy: what each learner is measured on, and the choice of its behaviour."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -10,13 +10,15 @@ from rapport.errors import TooLittleDataError
 from rapport.evaluation.estimators import dr_terms, logging_terms
 from rapport.evaluation.intervals import Bootstrap, Terms, estimate
 from rapport.policy.behaviour import Behaviour
-from rapport.policy.context_model import ContextModel, fit_context_model
+from rapport.policy.context_model import fit_context_model
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.features import FloatArray
 from rapport.policy.policy import ArmScorer
-from rapport.policy.reward_model import MIN_ROWS, fit_reward_model
+from rapport.policy.reward_model import MIN_ROWS, fit_reward_model, fold_of
 
 CLIP = 100.0
+LEAST_KNOWN = MIN_ROWS * 3 // 2
+"""Rewards of which two thirds are enough to fit a learner to."""
 # Wide on purpose: two calibrated numbers near each other need much sharpening to tell arms apart.
 POWERS_NLP: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0)
 POWERS_REC: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -27,24 +29,32 @@ _RESAMPLES = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """What every learner is measured on: the tune users, and a judge that never saw them."""
+    """What every learner is measured on: known users, each foretold by models blind to them."""
 
-    train: PolicyDataset
-    tune: PolicyDataset
-    context: ContextModel
+    data: PolicyDataset
+    """Of train and tune users: N rows that reported."""
     nlp: FloatArray
-    """[N, A] of the tune rows."""
+    """[N, A] by context models that never saw the row's user."""
     q_hat: FloatArray
-    """[N, A] rewards predicted for the tune rows by a model of the train users."""
+    """[N, A] expected rewards, by networks that never saw the row's user: the judge."""
+
+    def blind_rec(self, fit: Callable[[PolicyDataset], ArmScorer]) -> FloatArray:
+        """[N, A] scores by what is fitted to the users of the other folds."""
+        fold, rec = fold_of(self.data.user), np.empty(self.data.mask.shape)
+        for each in np.unique(fold):
+            asked = self.data.rows(fold == each)
+            scorer = fit(self.data.rows(fold != each))
+            rec[fold == each] = scorer.rec(asked.states, asked.mask, asked.shares)
+        return rec
 
     def without_messages(self) -> "Bench":
         """The same without message vectors, which only the context model reads."""
-        return replace(self, train=_light(self.train), tune=_light(self.tune))
+        return replace(self, data=_light(self.data))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A learner's policy at its best behaviour, on the tune users."""
+    """A learner's policy at its best behaviour, on users its models never saw."""
 
     behaviour: Behaviour
     value: float
@@ -56,37 +66,39 @@ class Measured:
 
 
 def prepare(data: PolicyDataset, *, seed: int = 0) -> Bench:
-    """Split by user, fit the context model and the judge on the train users.
+    """Fit the judge and the context models, both blind to the users they are asked about.
 
     Raises:
-        TooLittleDataError: Train or tune users reported fewer than 60 rewards.
+        TooLittleDataError: Train and tune users reported fewer than 90 rewards.
     """
-    train, tune = data.part("train"), data.part("tune")
-    tune = tune.rows(tune.reported)
-    if len(tune) < MIN_ROWS:
-        raise TooLittleDataError("decisions of tune users with a reward", len(tune), MIN_ROWS)
+    known = data.part("train", "tune")
+    known = known.rows(known.reported)
+    if len(known) < LEAST_KNOWN:
+        raise TooLittleDataError("decisions of known users with a reward", len(known), LEAST_KNOWN)
     # One judge for all learners: their values differ by their choices, not by their own optimism.
-    judge = fit_reward_model(train, seed=seed)
-    context = fit_context_model(train)
-    return Bench(
-        train=train,
-        tune=tune,
-        context=context,
-        nlp=context.nlp(tune.situation, tune.mask),
-        q_hat=judge.q(tune.states, tune.shares),
-    )
+    judge = fit_reward_model(known, seed=seed)
+    fold, nlp = fold_of(known.user), np.empty(known.mask.shape)
+    for each in np.unique(fold):
+        context = fit_context_model(known.rows(fold != each))
+        nlp[fold == each] = context.nlp(
+            known.situation.rows(fold == each), known.mask[fold == each]
+        )
+    return Bench(known, nlp, judge.q_held_out(known))
 
 
-def measure(bench: Bench, scorer: ArmScorer) -> Measured:
-    """Choose a, b and temperature by doubly robust value over a wide grid, then epsilon; about 1 s.
+def measure(bench: Bench, rec: FloatArray) -> Measured:
+    """Choose a, b and temperature by doubly robust value over a wide grid, then epsilon; about 3 s.
 
     The value falls with epsilon in a straight line, for what exploring is worth lies in the next
     log. So the largest floor is taken that costs no more than one standard error of the value:
     what this log cannot tell from nothing.
 
+    Args:
+        bench: Rows and their judge.
+        rec: [N, A] in (0, 1], by models that never saw the row's user.
+
     Source: the one-standard-error rule of Breiman, Friedman, Olshen & Stone, CART, 1984.
     """
-    rec = scorer.rec(bench.tune.states, bench.tune.mask, bench.tune.shares)
 
     def value(behaviour: Behaviour) -> float:
         return _terms(bench, behaviour, rec=rec).value
@@ -102,7 +114,7 @@ def measure(bench: Bench, scorer: ArmScorer) -> Measured:
         behaviour=best,
         value=value(best),
         plain=value(Behaviour(epsilon=best.epsilon)),
-        logging=logging_terms(bench.tune.log()).value,
+        logging=logging_terms(bench.data.log()).value,
     )
 
 
@@ -117,11 +129,11 @@ def behaviours() -> Iterator[Behaviour]:
 
 
 def _terms(bench: Bench, behaviour: Behaviour, *, rec: FloatArray) -> Terms:
-    tune = bench.tune
+    data = bench.data
     target = behaviour.probabilities(
-        bench.nlp, rec, mask=tune.mask, safe=tune.safe, explore=tune.explore
+        bench.nlp, rec, mask=data.mask, safe=data.safe, explore=data.explore
     )
-    return dr_terms(tune.log(), target, bench.q_hat, clip=CLIP)
+    return dr_terms(data.log(), target, bench.q_hat, clip=CLIP)
 
 
 def _light(data: PolicyDataset) -> PolicyDataset:

@@ -70,10 +70,10 @@ class RewardModel:
         """
         return np.asarray(self.q_of_folds(state, shares).mean(axis=0))
 
-    def q_held_out(self, state: Float32Array, user: NDArray[np.str_]) -> FloatArray:
-        """[N, A] expected reward from the networks that never saw the row's user."""
-        every = self.q_of_folds(state)
-        return np.asarray(every[fold_of(user), np.arange(len(state))])
+    def q_held_out(self, data: PolicyDataset) -> FloatArray:
+        """[N, M] expected rewards by the networks that never saw the row's user."""
+        every = self.q_of_folds(data.states, data.shares)
+        return np.asarray(every[fold_of(data.user), np.arange(len(data))])
 
     def q_of_folds(self, state: Float32Array, shares: Float32Array | None = None) -> FloatArray:
         """[F, N, M] expected reward of each network."""
@@ -91,8 +91,11 @@ class RewardModel:
         self, state: Float32Array, mask: BoolArray, shares: Float32Array | None = None
     ) -> FloatArray:
         """[N, M] `(1 + q) / 2` in (0, 1]; the floor outside `mask`."""
-        rec = np.maximum((1.0 + self.q(state, shares)) / 2.0, SCORE_FLOOR)
-        return np.where(mask, rec, SCORE_FLOOR)
+        return _rec(self.q(state, shares), mask=mask)
+
+    def rec_held_out(self, data: PolicyDataset) -> FloatArray:
+        """[N, M] `rec` by the networks that never saw the row's user."""
+        return _rec(self.q_held_out(data), mask=data.mask)
 
     @cached_property
     def _blocks(self) -> "_Blocks":
@@ -142,6 +145,10 @@ class _Blocks:
             bias=np.concatenate([w["hidden_bias"].ravel(), w["bias"]]),
             out=own.reshape(folds * hidden, folds),
         )
+
+
+def _rec(q: FloatArray, *, mask: BoolArray) -> FloatArray:
+    return np.where(mask, np.maximum((1.0 + q) / 2.0, SCORE_FLOOR), SCORE_FLOOR)
 
 
 def fold_of(user: NDArray[np.str_]) -> IntArray:
@@ -213,8 +220,8 @@ def _doubly_robust(data: PolicyDataset, first: RewardModel) -> _Examples:
     Source: E. H. Kennedy, Towards optimal doubly robust estimation of heterogeneous causal
     effects, 2023 (the DR-learner).
     """
-    rows, fold = np.arange(len(data)), fold_of(data.user)
-    y = first.q_of_folds(data.states, data.shares)[fold, rows]
+    rows = np.arange(len(data))
+    y = first.q_held_out(data)
     weight = np.minimum(1.0 / data.propensity, _WEIGHT_CAP)
     y[rows, data.action] += weight * (data.reward - y[rows, data.action])
     row, _ = np.nonzero(data.mask)

@@ -12,8 +12,8 @@ _SHARES: tuple[tuple[float, Part], ...] = ((0.55, "train"), (0.75, "tune"), (1.0
 def part_of(user_id: str) -> Part:
     """Part of a keyed user id: 55 % train, 20 % tune, 25 % gate; the same in every run.
 
-    Adapters and the reward model learn from `train`, the strategy scorer and the choice of
-    settings use `tune`, and only the gate ever sees `gate`.
+    Adapters and scorers learn from `train` and are measured on `tune`; policies learn from both,
+    and are chosen by users whom each model never saw; only the gate ever sees `gate`.
     """
     digest = hashlib.blake2b(user_id.encode(), digest_size=8, person=b"split").digest()
     place = int.from_bytes(digest, "big") / 2**64

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rapport.errors import TooLittleDataError
 from rapport.policy.behaviour import Behaviour
 from rapport.policy.learn import FLOORS, behaviours, measure, prepare
-from rapport.policy.reward_model import fit_reward_model
+from rapport.policy.reward_model import RewardSettings, fit_reward_model, fold_of
 from tests.unit.policy.worlds import a_world
 
 
@@ -13,24 +15,27 @@ def bench():
     return prepare(a_world(n=4000)[0])
 
 
-def test_train_and_tune_users_are_disjoint_and_gate_users_absent(bench):
-    everyone = a_world(n=4000)[0]
-    train, tune = set(bench.train.user), set(bench.tune.user)
-    assert not train & tune
-    assert not (train | tune) & set(everyone.part("gate").user)
+@pytest.fixture(scope="module")
+def rec(bench):
+    return fit_reward_model(bench.data).rec_held_out(bench.data)
 
 
-def test_the_chosen_behaviour_beats_the_plain_product_and_the_log(bench):
-    found = measure(bench, fit_reward_model(bench.train))
+def test_gate_users_and_silent_rows_are_absent(bench):
+    assert not set(bench.data.user) & set(a_world(n=4000)[0].part("gate").user)
+    assert bench.data.reported.all()
+
+
+def test_the_chosen_behaviour_beats_the_plain_product_and_the_log(bench, rec):
+    found = measure(bench, rec)
     assert found.value > found.plain > found.logging
     assert found.behaviour.b / found.behaviour.temperature > 4
     assert found.behaviour.epsilon in FLOORS
 
 
-def test_the_floor_is_the_largest_that_costs_less_than_the_log_can_tell(bench):
-    dear = measure(bench, fit_reward_model(bench.train)).behaviour.epsilon
+def test_the_floor_is_the_largest_that_costs_less_than_the_log_can_tell(bench, rec):
+    dear = measure(bench, rec).behaviour.epsilon
     alike = prepare(a_world(n=1000, gap=0.02)[0])
-    cheap = measure(alike, fit_reward_model(alike.train)).behaviour.epsilon
+    cheap = measure(alike, fit_reward_model(alike.data).rec_held_out(alike.data)).behaviour.epsilon
     assert dear < cheap == FLOORS[-1]
 
 
@@ -43,17 +48,36 @@ def test_the_grid_is_wide_without_repetitions_and_starts_gently():
     assert grid[0] == Behaviour(a=0.0, b=1.0, temperature=1.0, epsilon=FLOORS[0])
 
 
-def test_without_messages_a_bench_measures_the_same(bench):
-    scorer = fit_reward_model(bench.train)
+def test_no_user_has_a_part_in_what_is_foretold_of_them(bench, rec):
+    fold = fold_of(bench.data.user)
+    changed = replace(bench.data, reward=np.where(fold == 0, -bench.data.reward, bench.data.reward))
+    other = prepare(changed)
+    for before, after in ((bench.nlp, other.nlp), (bench.q_hat, other.q_hat)):
+        assert np.abs(before - after)[fold == 0].max() < 1e-4
+        assert np.abs(before - after)[fold == 1].max() > 1e-2
+
+
+def test_any_learner_is_asked_about_users_it_was_not_fitted_to(bench):
+    seen = []
+
+    def fit(data):
+        seen.append(set(data.user))
+        return fit_reward_model(data, RewardSettings(epochs=1))
+
+    blind = bench.blind_rec(fit)
+    everyone = set(bench.data.user)
+    assert set.union(*(everyone - each for each in seen)) == everyone
+    taken = bench.data.mask
+    own = fit_reward_model(bench.data).rec_held_out(bench.data)
+    assert np.corrcoef(blind[taken], own[taken])[0, 1] > 0.9
+
+
+def test_without_messages_a_bench_measures_the_same(bench, rec):
     light = bench.without_messages()
-    assert light.tune.situation.message.shape[1] == 0
-    assert measure(light, scorer) == measure(bench, scorer)
+    assert light.data.situation.message.shape[1] == 0
+    assert measure(light, rec) == measure(bench, rec)
 
 
-def test_silent_tune_rows_are_left_out(bench):
-    assert not np.isnan(bench.tune.reward).any()
-
-
-def test_too_few_tune_rewards_are_refused():
-    with pytest.raises(TooLittleDataError):
-        prepare(a_world(n=150)[0])
+def test_too_few_rewards_are_refused():
+    with pytest.raises(TooLittleDataError, match="known users"):
+        prepare(a_world(n=110)[0])

@@ -29,9 +29,12 @@ def test_held_out_predictions_come_from_the_network_that_never_saw_the_user():
     every = MODEL.q_of_folds(DATA.states)
     fold = fold_of(DATA.user)
     assert every.shape[0] == FOLDS
-    held_out = MODEL.q_held_out(DATA.states, DATA.user)
+    held_out = MODEL.q_held_out(DATA)
     for row in (0, 17, 99):
         assert np.array_equal(held_out[row], every[fold[row], row])
+    rec = MODEL.rec_held_out(DATA)
+    assert rec[DATA.mask] == pytest.approx((1 + held_out[DATA.mask]) / 2)
+    assert np.all(rec[~DATA.mask] == MODEL.rec(DATA.states, DATA.mask)[~DATA.mask])
 
 
 def test_a_network_does_not_change_with_the_rewards_of_its_own_fold():
@@ -131,7 +134,7 @@ def test_each_pass_tells_its_error_on_what_was_learned_from_and_on_the_users_lef
     assert told.held_out[-1] < told.constant
     # What the trained networks are off by on the users that each did not see: the last pass, of
     # a schedule that ends near 0, changed them little.
-    q = MODEL.q_held_out(DATA.states[known], DATA.user[known])
+    q = MODEL.q_held_out(DATA.rows(known))
     off = (q[np.arange(known.sum()), DATA.action[known]] - DATA.reward[known]) ** 2
     assert told.held_out[-1] == pytest.approx(off.mean(), rel=0.03)
     assert told.learned[-1] < told.held_out[-1]
