@@ -94,7 +94,7 @@ class Gateway:
                 self.activate,
                 answer=Activated,
                 scope="serve",
-                statuses=(404,),
+                statuses=(404, 409),
             ),
             Route(
                 "POST",

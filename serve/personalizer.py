@@ -213,7 +213,8 @@ class Personalizer:
         caller = caller_of(request)
         row = await asyncio.to_thread(self._known, caller, event_id)
         request.state.decision_id = decision_id = str(row["decision_id"])
-        await self._ranks.activate(caller.tenant, decision_id)
+        with contextlib.suppress(ConflictError):  # too late is no error there
+            await self._ranks.activate(caller.tenant, decision_id)
         return Response(status_code=204)
 
     def _event(self, tenant: str, name: str | None) -> Event:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport.errors import NotFoundError, ServingError
+from rapport.errors import ConflictError, NotFoundError, ServingError
 from rapport.governance.redaction import redact
+from rapport.store import ABANDONED
 
 from .actions import Action, RankRequest, shares_of, shown_most
 from .deferral import Event, activate
@@ -74,6 +75,7 @@ class Ranks:
 
         Raises:
             NotFoundError: No such decision was issued to this tenant.
+            ConflictError: It came too late, the decision was closed.
         """
         return await asyncio.to_thread(self._activate, tenant, decision_id)
 
@@ -164,6 +166,9 @@ class Ranks:
         row = self._exchanges.store.decision(decision_id)
         if row is None or row["tenant"] != tenant:
             raise NotFoundError(f"no decision {decision_id!r} was issued here", "decision_id")
+        if row["degraded"] == ABANDONED:
+            told = "was given up before it was activated; rank anew"
+            raise ConflictError(f"decision {decision_id!r} {told}", "decision_id")
         activate(self._exchanges.store, row)
         return {"decision_id": decision_id, "activated": True}
 

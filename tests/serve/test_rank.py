@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
@@ -107,6 +109,17 @@ def test_a_deferred_decision_counts_once_activated(graph):
     assert done.json() == again.json() == {"decision_id": answer["decision_id"], "activated": True}
     assert graph.store.unfinished() == 0
     assert graph.post("/v1/rank/unknown/activate", {}).status_code == 404
+
+
+def test_what_was_given_up_is_not_activated_any_more(graph):
+    answer = graph.rank(defer=True)
+    graph.store.close_abandoned(datetime.now(UTC) + timedelta(hours=1))
+    late = graph.post(f"/v1/rank/{answer['decision_id']}/activate", {})
+    error = late.json()["error"]
+    assert (late.status_code, error["code"], error["param"]) == (409, "conflict", "decision_id")
+    assert "rank anew" in error["message"]
+    row = row_of(graph, answer)
+    assert (row["delivered"], row["degraded"]) == ("fallback", "abandoned")
 
 
 def test_feedback_activates_a_deferred_decision(graph):

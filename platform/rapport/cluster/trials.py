@@ -116,7 +116,7 @@ def propose(trials: int, *, seed: int) -> list[LearnerSettings]:
 
 
 def run_trial(bench: Bench, settings: LearnerSettings, *, seed: int) -> Trial:
-    """Fit on two thirds of the users, measure on the rest, in turn; 4-10 s for 10,000 decisions."""
+    """Fit on two thirds of the users, measure on the rest, in turn; 2-5 s for 20,000 decisions."""
     started = time.monotonic()
     measured = measure(bench, _blind_rec(bench, settings, seed=seed))
     return Trial(settings, seconds=time.monotonic() - started, **vars(measured))

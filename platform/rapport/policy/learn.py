@@ -87,7 +87,7 @@ def prepare(data: PolicyDataset, *, seed: int = 0) -> Bench:
 
 
 def measure(bench: Bench, rec: FloatArray) -> Measured:
-    """Choose a, b and temperature by doubly robust value over a wide grid, then epsilon; about 3 s.
+    """Choose a, b and temperature by doubly robust value over a wide grid, then epsilon; about 1 s.
 
     The value falls with epsilon in a straight line, for what exploring is worth lies in the next
     log. So the largest floor is taken that costs no more than one standard error of the value:

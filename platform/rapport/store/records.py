@@ -26,6 +26,10 @@ ID_COLUMNS: Mapping[str, str] = {
 """Tables the store takes rows of, and the column that names a row."""
 
 
+ABANDONED = "abandoned"
+"""What `degraded` says of a decision that nobody kept open or closed in time."""
+
+
 @dataclass(frozen=True)
 class Episode:
     """Where a conversation stands after a reply we served."""

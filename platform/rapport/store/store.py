@@ -12,7 +12,7 @@ from rapport.store.history import decisions_page
 from rapport.store.keys import Keys
 from rapport.store.minds import MindState, read_mind
 from rapport.store.outbox import Outbox
-from rapport.store.records import Change, Episode, Rows, decoded
+from rapport.store.records import ABANDONED, Change, Episode, Rows, decoded
 from rapport.store.scrubbing import scrub
 from rapport.store.switches import Switches
 from rapport.store.users import UserState, read_state, write_states
@@ -100,7 +100,7 @@ class Store:
         for name in names:
             row = self.decision(name)
             if row is not None:
-                self.close_decision(row | {"delivered": "fallback", "degraded": "abandoned"})
+                self.close_decision(row | {"delivered": "fallback", "degraded": ABANDONED})
         return len(names)
 
     def unfinished(self) -> int:
