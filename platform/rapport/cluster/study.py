@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rapport import __version__
 from rapport.cluster.trials import LearnerSettings, Trial, from_json, to_json
+from rapport.pipeline.job import code_version
 from rapport.policy.dataset import PolicyDataset
 from rapport.scratch import replace_text
 
@@ -71,7 +71,7 @@ class Study:
 
 def study_key(data: PolicyDataset, *, seed: int) -> str:
     """sha256 over the data, seed and code a trial follows from; the order of rows is no part."""
-    digest = hashlib.sha256(f"{__version__}\x1e{seed}\x1e{data.layout}\x1e".encode())
+    digest = hashlib.sha256(f"{code_version()}\x1e{seed}\x1e{data.layout}\x1e".encode())
     order = np.argsort(data.decision_id)
     columns = (
         data.decision_id, data.user, data.action, data.propensity, data.probabilities,
