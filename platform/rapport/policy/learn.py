@@ -14,11 +14,9 @@ from rapport.policy.context_model import fit_context_model
 from rapport.policy.dataset import PolicyDataset
 from rapport.policy.features import FloatArray
 from rapport.policy.policy import ArmScorer
-from rapport.policy.reward_model import MIN_ROWS, fit_reward_model, fold_of
+from rapport.policy.reward_model import FOLDS, MIN_ROWS, fit_reward_model, fold_of
 
 CLIP = 100.0
-LEAST_KNOWN = MIN_ROWS * 3 // 2
-"""Rewards of which two thirds are enough to fit a learner to."""
 # Wide on purpose: two calibrated numbers near each other need much sharpening to tell arms apart.
 POWERS_NLP: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 4.0)
 POWERS_REC: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -41,7 +39,7 @@ class Bench:
     def blind_rec(self, fit: Callable[[PolicyDataset], ArmScorer]) -> FloatArray:
         """[N, A] scores by what is fitted to the users of the other folds."""
         fold, rec = fold_of(self.data.user), np.empty(self.data.mask.shape)
-        for each in np.unique(fold):
+        for each in range(FOLDS):
             asked = self.data.rows(fold == each)
             scorer = fit(self.data.rows(fold != each))
             rec[fold == each] = scorer.rec(asked.states, asked.mask, asked.shares)
@@ -69,20 +67,23 @@ def prepare(data: PolicyDataset, *, seed: int = 0) -> Bench:
     """Fit the judge and the context models, both blind to the users they are asked about.
 
     Raises:
-        TooLittleDataError: Train and tune users reported fewer than 90 rewards.
+        TooLittleDataError: Without some third of the train and tune users, fewer than 60 rewards
+            are left.
     """
     known = data.part("train", "tune")
     known = known.rows(known.reported)
-    if len(known) < LEAST_KNOWN:
-        raise TooLittleDataError("decisions of known users with a reward", len(known), LEAST_KNOWN)
+    fold, nlp = fold_of(known.user), np.empty(known.mask.shape)
+    least = len(known) - int(np.bincount(fold, minlength=FOLDS).max())
+    if least < MIN_ROWS:
+        raise TooLittleDataError(
+            "decisions with a reward, any third of the users left out", least, MIN_ROWS
+        )
+    for each in range(FOLDS):
+        asked = fold == each
+        context = fit_context_model(known.rows(~asked))
+        nlp[asked] = context.nlp(known.situation.rows(asked), known.mask[asked])
     # One judge for all learners: their values differ by their choices, not by their own optimism.
     judge = fit_reward_model(known, seed=seed)
-    fold, nlp = fold_of(known.user), np.empty(known.mask.shape)
-    for each in np.unique(fold):
-        context = fit_context_model(known.rows(fold != each))
-        nlp[fold == each] = context.nlp(
-            known.situation.rows(fold == each), known.mask[fold == each]
-        )
     return Bench(known, nlp, judge.q_held_out(known))
 
 

@@ -7,6 +7,7 @@ from rapport.errors import TooLittleDataError
 from rapport.policy.behaviour import Behaviour
 from rapport.policy.learn import FLOORS, behaviours, measure, prepare
 from rapport.policy.reward_model import RewardSettings, fit_reward_model, fold_of
+from rapport.users.split import part_of
 from tests.unit.policy.worlds import a_world
 
 
@@ -78,6 +79,9 @@ def test_without_messages_a_bench_measures_the_same(bench, rec):
     assert measure(light, rec) == measure(bench, rec)
 
 
-def test_too_few_rewards_are_refused():
-    with pytest.raises(TooLittleDataError, match="known users"):
-        prepare(a_world(n=110)[0])
+def test_too_few_rewards_are_refused_and_those_of_too_few_users():
+    one_user = a_world(n=4000, users=1)[0]
+    assert part_of(one_user.user[0]) != "gate"
+    for few in (a_world(n=110)[0], one_user):
+        with pytest.raises(TooLittleDataError, match="third of the users"):
+            prepare(few)
