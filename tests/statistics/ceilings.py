@@ -5,13 +5,21 @@ the log. What it misses of the oracle's gain is hidden from all policies; what a
 its gain is noise and lack of data.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import polars as pl
+import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from rapport.policy.dataset import PolicyDataset
+from rapport.simulation import SimulationConfig, generation
+from rapport.simulation.language import NEUTRAL, IntArray, Wording, compose
+from tests.statistics.simulated_log import Naming
 from tests.statistics.vowpal import greedy
 
 Array = NDArray[np.float64]
@@ -40,6 +48,33 @@ def taught(
         ).fit(seen[rows], truth[rows, arm])
         expected[:, arm] = trees.predict(seen[len(log) :])
     return greedy(np.where(asked.mask, expected, -np.inf))
+
+
+@contextmanager
+def flawless(config: SimulationConfig) -> Iterator[Naming]:
+    """Names personas by the hidden manner of every word, as no reader of text can.
+
+    Within it, logs of these settings must be generated, for manners are noted as texts are made.
+    """
+    manner: dict[str, IntArray] = {}
+
+    def noting(wording: Wording, **about: Any) -> list[str]:
+        texts = compose(wording, **about)
+        manner.update(zip(texts, wording.manner, strict=True))
+        return texts
+
+    own = np.eye(config.personas, 1 + config.personas, 1)
+    base = np.full(1 + config.personas, (1.0 - NEUTRAL) / config.personas)
+    base[0] = NEUTRAL
+    likely = np.log((1.0 - config.leaning) * base + config.leaning * own)
+
+    def naming(messages: pl.DataFrame) -> Array:
+        seen = np.array([manner[text] for text in messages["text"]])
+        return np.asarray(likely[:, seen].sum(axis=2).T)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "compose", noting)
+        yield naming
 
 
 def _seen(data: PolicyDataset) -> Array:

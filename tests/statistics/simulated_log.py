@@ -4,8 +4,10 @@ No language model and no hidden state: personas are named by a classifier of wor
 the router is, and rewards are what ratings, task outcomes and the next message's mood show.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +22,8 @@ from rapport.simulation.settings import SimulationConfig
 from rapport.simulation.truth import expected_over
 from rapport.users.split import part_of
 
+Naming = Callable[[pl.DataFrame], np.ndarray]
+"""[N, K] log-probability of each persona by each of N messages alone."""
 KEEP_PUNCTUATION = r"\w+|[^\w\s]"
 
 
@@ -44,19 +48,16 @@ def world(seed: int, *, users: int = 1500, turns: int = 20) -> World:
     return world_of(SimulationConfig(users=users, turns=turns, seed=seed))[0]
 
 
-def world_of(
-    config: SimulationConfig, teachers: pl.DataFrame | None = None
-) -> tuple[World, pl.DataFrame]:
+def world_of(config: SimulationConfig, naming: Naming | None = None) -> tuple[World, pl.DataFrame]:
     """The world of full settings, and the truth of its decisions, row by row.
 
     Args:
         config: Of the log.
-        teachers: `user_messages` of other logs by which personas are named; absent, those of its
-            own train users.
+        naming: How personas are named; absent, by what its own train users wrote.
     """
     log = generate(config)
     messages = user_messages(log)
-    readings = read(messages, log.config.personas, teachers)
+    readings = read(messages, log.config.personas, naming or own_naming)
     layout = Layout.of([f"p{k}" for k in range(log.config.personas)])
     truth = log.decision_truth
     data = build_dataset(layout, log.decisions, rewards(log), readings=readings)
@@ -87,22 +88,31 @@ def user_messages(log: SimulatedLog) -> pl.DataFrame:
     )
 
 
-def read(messages: pl.DataFrame, personas: int, teachers: pl.DataFrame | None = None) -> Readings:
-    texts = messages["text"].to_list()
+def own_naming(messages: pl.DataFrame) -> np.ndarray:
+    """By a classifier of the words that the log's own train users wrote."""
+    train = [part_of(user) == "train" for user in messages["user_id"]]
+    return naming_by(messages.filter(pl.Series(train)), words=_words(messages)[0])(messages)
+
+
+def naming_by(teachers: pl.DataFrame, words: TfidfVectorizer | None = None) -> Naming:
+    """By a classifier of the words in some messages whose personas are known."""
+    words = words or _words(teachers)[0]
+    table = words.transform(teachers["text"].to_list())
+    namer = LogisticRegression(C=1.0, max_iter=200).fit(table, teachers["persona"].to_numpy())
+
+    def naming(messages: pl.DataFrame) -> np.ndarray:
+        return np.asarray(namer.predict_log_proba(words.transform(messages["text"].to_list())))
+
+    return naming
+
+
+def _words(messages: pl.DataFrame) -> tuple[TfidfVectorizer, Any]:
     words = TfidfVectorizer(token_pattern=KEEP_PUNCTUATION, ngram_range=(1, 2), min_df=5)
-    table = words.fit_transform(texts)
-    if teachers is None:
-        train = np.array([part_of(user) == "train" for user in messages["user_id"]])
-        taught, persona = table[train], messages["persona"].to_numpy()[train]
-    else:
-        taught, persona = (
-            words.transform(teachers["text"].to_list()),
-            teachers["persona"].to_numpy(),
-        )
-    namer = LogisticRegression(C=1.0, max_iter=200).fit(taught, persona)
-    evidence = pl.DataFrame(
-        namer.predict_log_proba(table), schema=[f"p{k}" for k in range(personas)]
-    )
+    return words, words.fit_transform(messages["text"].to_list())
+
+
+def read(messages: pl.DataFrame, personas: int, naming: Naming) -> Readings:
+    evidence = pl.DataFrame(naming(messages), schema=[f"p{k}" for k in range(personas)])
     # Turns before the reply only: a running sum within the user, in time order.
     summed = (
         pl.concat([messages.with_row_index("row"), evidence], how="horizontal")
@@ -116,7 +126,7 @@ def read(messages: pl.DataFrame, personas: int, teachers: pl.DataFrame | None = 
     total = summed.select(f"p{k}" for k in range(personas)).to_numpy()
     raised = np.exp(total - total.max(axis=1, keepdims=True))
     mood = messages["seen_mood"].to_numpy().astype(float)
-    reduced = TruncatedSVD(32, random_state=0).fit_transform(table)
+    reduced = TruncatedSVD(32, random_state=0).fit_transform(_words(messages)[1])
     return Readings(
         posterior=raised / raised.sum(axis=1, keepdims=True),
         n_eff=summed["n"].to_numpy().astype(float),

@@ -17,12 +17,12 @@ from rapport.policy.policy import Policy, uniform_policy
 from rapport.simulation import SimulationConfig
 from rapport.simulation.logs import generate
 from rapport.users.split import part_of
-from tests.statistics.ceilings import taught
+from tests.statistics.ceilings import flawless, taught
 from tests.statistics.report import say
 from tests.statistics.second_world import Temper
 from tests.statistics.second_world import World as SecondWorld
 from tests.statistics.shares import greedy, interval, plain, rec_alone, released, spread
-from tests.statistics.simulated_log import user_messages, world_of
+from tests.statistics.simulated_log import Naming, naming_by, user_messages, world_of
 from tests.statistics.vowpal import GRID, PEER, vowpal
 from tests.statistics.vowpal import greedy as likeliest
 
@@ -68,11 +68,14 @@ class Held:
         return float((values.mean() - logging) / (oracle - logging))
 
 
-def simulator(
-    seed: int, *, leaning: float, taste: float, teachers: pl.DataFrame | None = None
-) -> Held:
-    config = SimulationConfig(users=USERS, turns=20, seed=seed, leaning=leaning, taste_spread=taste)
-    found, truth = world_of(config, teachers)
+def simulator(seed: int, *, leaning: float, taste: float) -> Held:
+    return simulated(
+        SimulationConfig(users=USERS, turns=20, seed=seed, leaning=leaning, taste_spread=taste)
+    )
+
+
+def simulated(config: SimulationConfig, naming: Naming | None = None) -> Held:
+    found, truth = world_of(config, naming)
     rows = np.flatnonzero((found.rows == "gate") & found.data.usable)
     return Held(
         log=found.data,
@@ -135,7 +138,11 @@ def worst_group(held: Held, policy: Policy) -> float:
 
 
 def told(name: str, found: list[dict[str, float]]) -> dict[str, Array]:
-    table = {key: np.array([each[key] for each in found]) for key in found[0]}
+    """What all seeds have, as a table; before it, of the first seeds, what stands beside."""
+    more = [each for each in found if len(each) > len(found[-1])]
+    if more:
+        told(f"{name}, {len(more)} seeds", more)
+    table = {key: np.array([each[key] for each in found]) for key in found[-1]}
     for key, values in table.items():
         say(f"{name}: {key}: {interval(values)}, least {values.min():.3f}, {len(found)} seeds")
     return table
@@ -146,9 +153,7 @@ def test_with_sharp_personas_the_released_policy_has_most_of_the_oracles_gain():
     found = [
         shares(simulator(seed, leaning=SHARP, taste=STRONG), beside=seed <= 3) for seed in SEEDS
     ]
-    beside = [each for each in found if "uniform" in each]
-    told("simulator, sharp, three seeds", beside)
-    table = told("simulator, sharp", [{k: each[k] for k in found[-1]} for each in found])
+    table = told("simulator, sharp", found)
     assert table["greedy"].mean() - spread(table["greedy"]) > 0.85
     assert table["worst group above control"].min() >= 0.0
 
@@ -164,8 +169,11 @@ def test_the_share_by_how_sharp_personas_and_how_strong_tastes_are():
 
 @pytest.mark.slow
 def test_of_what_can_be_known_at_the_default_sharpness_most_is_earned():
-    worlds = [simulator(seed, leaning=PLAIN.leaning, taste=PLAIN.taste_spread) for seed in SEEDS]
-    table = told("simulator, default", [shares(e, beside=False) | ceilings(e) for e in worlds])
+    found = []
+    for seed in SEEDS:
+        world = simulator(seed, leaning=PLAIN.leaning, taste=PLAIN.taste_spread)
+        found.append(shares(world, beside=seed <= 3) | ceilings(world))
+    table = told("simulator, default", found)
     earned, sees, knows = (table[k] for k in ("greedy", "taught the truth", "persona, too"))
     say(
         f"simulator, default, of the oracle's gain: learning misses {interval(sees - earned)}, the "
@@ -178,26 +186,28 @@ def test_of_what_can_be_known_at_the_default_sharpness_most_is_earned():
 
 @pytest.mark.slow
 def test_who_names_personas_better_lets_the_same_policy_earn_more():
-    others = SimulationConfig(users=2_500, turns=20, seed=900)
+    others = SimulationConfig(users=2_500, turns=20)
     many = [user_messages(generate(others.model_copy(update={"seed": s}))) for s in (900, 901)]
-    told_apart, found = pl.concat(many), {}
-    for name, teachers in (("its own users'", None), ("100,000 others'", told_apart)):
-        worlds = [
-            simulator(seed, leaning=PLAIN.leaning, taste=PLAIN.taste_spread, teachers=teachers)
-            for seed in (1, 2, 3)
-        ]
-        rows = [shares(each, beside=False) | ceilings(each) for each in worlds]
-        found[name] = told(f"simulator, default, personas named by {name} messages", rows)
-    own, better = (table["greedy"] for table in found.values())
-    assert np.all(better > own)
+    taught = naming_by(pl.concat(many))
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in (1, 2, 3):
+        config = PLAIN.model_copy(update={"users": USERS, "seed": seed})
+        with flawless(config) as by_manners:
+            namings = {"its own users": None, "100,000 others": taught, "manners": by_manners}
+            for name, naming in namings.items():
+                held = simulated(config, naming)
+                found.setdefault(name, []).append(shares(held, beside=False) | ceilings(held))
+    tables = [told(f"simulator, default, personas by {name}", found[name]) for name in found]
+    own, better, best = (table["greedy"] for table in tables)
+    assert np.all((best > better) & (better > own))
+    # No reader of what was written makes .85 possible here: not even who knows why it was.
+    assert tables[-1]["taught the truth"].mean() < 0.85
 
 
 @pytest.mark.slow
 def test_a_world_of_other_mechanics_yields_most_of_its_gain_too():
     found = [shares(second(seed, Temper()), beside=seed <= 3) for seed in SEEDS]
-    beside = [each for each in found if "uniform" in each]
-    told("second world, three seeds", beside)
-    table = told("second world", [{k: each[k] for k in found[-1]} for each in found])
+    table = told("second world", found)
     assert table["greedy"].mean() - spread(table["greedy"]) > 0.85
     assert table["worst group above control"].min() >= 0.0
 

@@ -19,7 +19,7 @@ PICKS = (*SLOTS[:-1], "statement", "detail", "reaction")
 """Places of a message where one of several phrases is picked."""
 SHORTEST, LONGEST = 8, 25
 """Words of a message."""
-_NEUTRAL = 0.4
+NEUTRAL = 0.4
 """Share of the neutral manner before any leaning."""
 _CONCENTRATION = 200.0
 _LEANING_SPREAD = 0.04
@@ -57,8 +57,8 @@ def manner_weights(
         leaning: Mean weight of the own manner; 0 makes users indistinguishable.
         rng: Drawn from in a fixed order and amount.
     """
-    base = np.full(1 + kinds, (1.0 - _NEUTRAL) / kinds)
-    base[0] = _NEUTRAL
+    base = np.full(1 + kinds, (1.0 - NEUTRAL) / kinds)
+    base[0] = NEUTRAL
     # The Dirichlet keeps every user a little off the persona: idiosyncrasy is not removed by data.
     own = rng.dirichlet(_CONCENTRATION * base, size=(len(personas), len(SLOTS)))
     lean = np.clip(rng.normal(leaning, _LEANING_SPREAD, len(personas)), 0.0, 1.0)[:, None, None]
