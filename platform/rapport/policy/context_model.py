@@ -23,7 +23,7 @@ from rapport.policy.features import (
     Layout,
     Situation,
 )
-from rapport.policy.reward_model import fold_of
+from rapport.policy.reward_model import FOLDS, fold_of
 
 NLP_FLOOR = 1e-3
 CALIBRATION_FILE = "calibration.json"
@@ -96,7 +96,8 @@ def fit_context_model(data: PolicyDataset, settings: ContextSettings | None = No
     data = data.rows(fits)
     weight = _goodness(data)
     x = _inputs(data.layout, data.situation, arrays)
-    held = fold_of(data.user) == 0
+    fold = fold_of(data.user)
+    held = fold == fold.min(initial=FOLDS)  # the first there is: a bench leaves out one in turn
     first = _fit(x[~held], data.rows(~held), weight[~held], settings=settings)
     temperature = _temperature(x[held] @ first, data.rows(held), weight=weight[held])
     arrays["coefficients"] = _fit(x, data, weight, settings=settings)

@@ -5,6 +5,7 @@ import numpy as np
 from rapport.evaluation.calibration import calibration_error
 from rapport.evaluation.intervals import effective_size
 from rapport.policy.context_model import NLP_FLOOR, ContextSettings, fit_context_model
+from rapport.policy.reward_model import FOLDS, fold_of
 from tests.unit.policy.worlds import a_situation, a_world
 
 
@@ -64,6 +65,15 @@ def test_probabilities_are_calibrated_on_users_the_fit_did_not_see():
     size = effective_size(weight)
     assert size > 20
     assert abs(share - np.average(said[sure], weights=weight)) < 4 * np.sqrt(0.25 / size)
+
+
+def test_whichever_users_are_left_out_it_is_calibrated_on_some_that_its_fit_did_not_see():
+    data, _ = a_fitting_world(n=3000)
+    whole = fit_context_model(data).weights["temperature"]
+    for fold in range(FOLDS):
+        model = fit_context_model(data.rows(fold_of(data.user) != fold))
+        assert sum(each.n for each in model.calibration) > 0
+        assert 0.5 < model.weights["temperature"] / whole < 2.0
 
 
 def test_vetoed_arms_leave_their_share_to_the_others():
