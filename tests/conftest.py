@@ -16,8 +16,6 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.postgres import MISSING, Server, programs
 
 SHARED = "tests/e2e/"
-APART = "tests/e2e/test_readme_data.py"
-"""It needs nobody's home, and takes as long as a quarter of the rest."""
 STORES = ("sqlite", "postgresql")
 
 # The same examples on every machine; `--hypothesis-profile=default` draws others.
@@ -29,8 +27,7 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist tells no typ
     """Modules one by one, and the end-to-end tests, which share a home, together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0]
-        return SHARED if module.startswith(SHARED) and module != APART else module
+        return SHARED if nodeid.startswith(SHARED) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

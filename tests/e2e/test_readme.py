@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.e2e.conftest import README, ROOT, commands, python_blocks, shell_blocks
+from tests.e2e.conftest import README, ROOT, Circle, commands, python_blocks, shell_blocks
 
 
 def test_the_two_set_up_lines_stand_in_the_readme_and_in_the_smoke_run():
@@ -83,6 +83,14 @@ def run_python(circle, block: str, *, without: tuple[str, ...]) -> CompletedProc
     barred = f"import sys\nsys.modules.update(dict.fromkeys({without!r}))\n"
     command = [sys.executable, "-c", barred + block]
     return subprocess.run(command, cwd=circle.folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("block", [b for b in all_of("rapport evaluate") if "../shared" in b])
+def test_what_others_labelled_is_measured(block):
+    if not (ROOT.parent / "shared/data").is_dir():
+        pytest.skip("the data sets are not beside the checkout")
+    ran = Circle(ROOT).shell(block)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("block", all_of("rapport doctor"))
